@@ -1,0 +1,31 @@
+# Both `make demo` and `make test` create .venv and install into it by themselves.
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+
+.PHONY: demo test test-all lint clean
+
+# torch first and pinned: a machine that offers a CPU build of it gets that one.
+$(INSTALLED): pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet torch==2.13.0
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	touch $@
+
+demo: $(INSTALLED)  ## The main job on generated clips and the bundled backbone, no download.
+	$(BIN)/petl-bench run --methods linear,lora,conformer --dataset synthetic \
+		--set conformer.reduction_rate=16 --results results-demo
+
+test: $(INSTALLED)  ## The tests, without the minutes-long ones.
+	$(BIN)/python -m pytest -m "not slow" -n 2
+
+test-all: $(INSTALLED)  ## Every test.
+	$(BIN)/python -m pytest -n 2
+
+lint: $(INSTALLED)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+clean:
+	rm -rf .venv results-demo

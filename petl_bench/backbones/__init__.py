@@ -1,0 +1,1 @@
+"""Pretrained models behind named sites, one file per family or bundled backbone."""

@@ -1,0 +1,162 @@
+"""Any Audio Spectrogram Transformer checkpoint, by hub name or local folder (Gong et al., arXiv 2104.01778)."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+from transformers import ASTConfig, ASTModel
+from transformers.utils import logging as transformers_logging
+
+from petl_bench.backbones.base import Backbone, Description, Geometry, LayerSite, ModelSite
+from petl_bench.canonical import digest
+from petl_bench.errors import UserError
+
+MODULES: dict[str, str] = {
+    "layer_in": "",
+    "mhsa": "attention",
+    "ffn": "mlp",
+    "q": "attention.q_proj",
+    "k": "attention.k_proj",
+    "v": "attention.v_proj",
+    "o": "attention.o_proj",
+    "fc1": "mlp.fc1",
+    "fc2": "mlp.fc2",
+    "norm_mhsa": "layernorm_before",
+    "norm_ffn": "layernorm_after",
+    "patch_embedding": "embeddings.patch_embeddings.projection",
+    "tokens_in": "embeddings",
+    "norm_final": "layernorm",
+}
+
+SETTINGS = (
+    "hidden_size",
+    "num_hidden_layers",
+    "num_attention_heads",
+    "intermediate_size",
+    "hidden_act",
+    "hidden_dropout_prob",
+    "attention_probs_dropout_prob",
+    "layer_norm_eps",
+    "qkv_bias",
+    "patch_size",
+    "frequency_stride",
+    "time_stride",
+    "max_length",
+    "num_mel_bins",
+)
+"""What of a configuration changes a model's numbers."""
+
+
+class AST(Backbone):
+    """transformers' ASTModel. Tokens are [CLS, distillation, patches by frequency row, then time]."""
+
+    model_type: ClassVar[str | None] = "audio-spectrogram-transformer"
+    model: ASTModel
+
+    @classmethod
+    def describe(cls, folder: Path | None) -> Description:
+        assert folder is not None
+        config: ASTConfig = ASTConfig.from_pretrained(folder, local_files_only=True)
+        weights = []
+        for path in _weight_files(folder):
+            with path.open("rb") as file:
+                weights.append(hashlib.file_digest(file, "sha256").hexdigest())
+        return cls.description(config, weights)
+
+    @classmethod
+    def description(cls, config: ASTConfig, weights: list[str], note: str = "") -> Description:
+        """Geometry, and a fingerprint of the settings that change numbers and the digests of the weights."""
+        settings = {name: getattr(config, name) for name in SETTINGS}
+        geometry = Geometry(
+            hidden_size=config.hidden_size,
+            intermediate_size=config.intermediate_size,
+            layers=config.num_hidden_layers,
+            heads=config.num_attention_heads,
+            bins=config.num_mel_bins,
+            patch=config.patch_size,
+        )
+        return Description(geometry, digest([settings, weights]), note)
+
+    @classmethod
+    def load(cls, folder: Path | None, frames: int, position_embeddings: str = "adapted") -> AST:
+        assert folder is not None
+        with _quiet_transformers():
+            model, report = ASTModel.from_pretrained(
+                folder,
+                dtype=torch.float32,
+                attn_implementation="sdpa",
+                use_safetensors=True,
+                local_files_only=True,
+                output_loading_info=True,
+            )
+        if missing := sorted(report["missing_keys"]):
+            raise UserError(f"{folder}: the checkpoint lacks {len(missing)} tensors of an AST, {missing[0]} first")
+        return cls.of(model, frames, position_embeddings)
+
+    @classmethod
+    def of(cls, model: ASTModel, frames: int, position_embeddings: str = "adapted") -> AST:
+        """Wrap a model whose weights are loaded, with its position embeddings brought to ``frames`` frames."""
+        config = model.config
+        native = model.embeddings.get_shape(config)
+        config.max_length = frames
+        grid = model.embeddings.get_shape(config)
+        loaded = model.embeddings.position_embeddings
+        adapted = adapt_position_embeddings(loaded.detach(), native, grid[1])
+        if position_embeddings == "zeros" and grid != native:
+            adapted = torch.zeros_like(adapted)
+        model.embeddings.position_embeddings = nn.Parameter(adapted.clone())
+        return cls(model, cls.description(config, []).geometry)
+
+    def module_at(self, site: LayerSite | ModelSite, layer: int | None) -> nn.Module:
+        parent: nn.Module = self.model if layer is None else self.model.layers[layer]
+        return parent.get_submodule(MODULES[site])
+
+    def tokens(self, features: Tensor) -> Tensor:
+        tokens: Tensor = self.model(input_values=features).last_hidden_state
+        return tokens
+
+
+def adapt_position_embeddings(embeddings: Tensor, grid: tuple[int, int], time: int) -> Tensor:
+    """Bring position embeddings ``[1, 2 + rows * columns, hidden]`` of a (rows, columns) grid to ``time`` columns.
+
+    The first two, of the special tokens, stay. Fewer columns are cut from the middle, more are interpolated
+    bilinearly, as AST's authors do (YuanGongND/ast, src/models/ast_models.py; arXiv 2104.01778, section 2.2).
+    """
+    rows, columns = grid
+    if time == columns:
+        return embeddings
+    special, patches = embeddings[:, :2], embeddings[:, 2:]
+    plane = patches.transpose(1, 2).reshape(1, -1, rows, columns)
+    if time < columns:
+        start = columns // 2 - time // 2
+        plane = plane[..., start : start + time]
+    else:
+        plane = nn.functional.interpolate(plane, size=(rows, time), mode="bilinear", align_corners=False)
+    return torch.cat([special, plane.flatten(2).transpose(1, 2)], dim=1)
+
+
+def _weight_files(folder: Path) -> list[Path]:
+    if not (files := sorted(folder.glob("*.safetensors"))):
+        raise UserError(f"{folder} holds no *.safetensors weights (pickled weights are not loaded: convert them)")
+    return files
+
+
+@contextmanager
+def _quiet_transformers() -> Iterator[None]:
+    """Without transformers' own progress bars and load reports, whose findings are checked here."""
+    verbosity = transformers_logging.get_verbosity()
+    bars = transformers_logging.is_progress_bar_enabled()
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        transformers_logging.set_verbosity(verbosity)
+        if bars:
+            transformers_logging.enable_progress_bar()

@@ -1,0 +1,228 @@
+"""Backbone: a frozen pretrained model, the sites a method may touch, and the way back to the loaded state."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
+
+from petl_bench.errors import UserError
+
+Role = Literal["adapter", "bias", "norm", "head", "backbone"]
+LayerSite = Literal["layer_in", "mhsa", "ffn", "q", "k", "v", "o", "fc1", "fc2", "norm_mhsa", "norm_ffn"]
+ModelSite = Literal["patch_embedding", "tokens_in", "norm_final"]
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """Sizes that methods and the planner depend on; ``patch`` is the patch side in frames and mel bins."""
+
+    hidden_size: int
+    intermediate_size: int
+    layers: int
+    heads: int
+    bins: int
+    patch: int
+
+    def check_features(self, frames: int, bins: int) -> None:
+        """Raise UserError where the model cannot take features of this shape."""
+        if bins != self.bins:
+            raise UserError(f"features.bins = {bins}: this backbone takes {self.bins} mel bins")
+        if frames < self.patch:
+            raise UserError(f"features.frames = {frames}: this backbone needs at least {self.patch} frames")
+
+
+@dataclass(frozen=True)
+class Description:
+    """What is known of a backbone before it is loaded. ``note`` is shown under every table ("random weights")."""
+
+    geometry: Geometry
+    fingerprint: str
+    note: str = ""
+
+
+class Site:
+    """A place in the model where hidden states pass: the input and the output of one module.
+
+    Attachments to a site apply in the order they were made. A module that returns a tuple is seen through: its first
+    element is the output.
+    """
+
+    def __init__(self, name: str, module: nn.Module, handles: list[RemovableHandle]) -> None:
+        self.name = name
+        self.module = module
+        self._handles = handles
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def in_features(self) -> int:
+        """Width of the input, at a site that is a linear map."""
+        return self._linear().in_features
+
+    @property
+    def out_features(self) -> int:
+        """Width of the output, at a site that is a linear map."""
+        return self._linear().out_features
+
+    def on_input(self, change: Callable[[Tensor], Tensor]) -> None:
+        """Replace the module's input x by ``change(x)``."""
+
+        def hook(module: nn.Module, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
+            return (change(arguments[0]), *arguments[1:])
+
+        self._handles.append(self.module.register_forward_pre_hook(hook))
+
+    def on_output(self, change: Callable[[Tensor, Tensor], Tensor]) -> None:
+        """Replace the module's output y by ``change(x, y)``, with x the module's input."""
+
+        def hook(module: nn.Module, arguments: tuple[Any, ...], output: Any) -> Any:
+            if isinstance(output, tuple):
+                return (change(arguments[0], output[0]), *output[1:])
+            return change(arguments[0], output)
+
+        self._handles.append(self.module.register_forward_hook(hook))
+
+    def _linear(self) -> nn.Linear:
+        assert isinstance(self.module, nn.Linear), f"{self.name} is not a linear map"
+        return self.module
+
+
+class Backbone(nn.Module):
+    """A loaded model, frozen and in eval mode, that turns features into logits once a head is added.
+
+    Subclasses load a family of models and say where its sites are. Everything else is here: attachments, trained
+    parameters and their roles, and ``detach``, which restores the loaded state bit for bit.
+    """
+
+    model_type: ClassVar[str | None] = None
+    """``model_type`` of the Hugging Face configurations this family loads; None for a bundled backbone."""
+
+    def __init__(self, model: nn.Module, geometry: Geometry) -> None:
+        super().__init__()
+        self.model = model.requires_grad_(False).eval()
+        self.geometry = geometry
+        self.attachments = nn.ModuleDict()
+        self.head: nn.Linear | None = None
+        self.roles: dict[str, Role] = {}
+        """Role of every trained parameter, by its name in ``named_parameters``."""
+        self._copies: dict[str, Tensor] = {}
+        self._handles: list[RemovableHandle] = []
+
+    @classmethod
+    @abstractmethod
+    def describe(cls, folder: Path | None) -> Description:
+        """Geometry and fingerprint of the checkpoint in ``folder`` (None: bundled)."""
+
+    @classmethod
+    @abstractmethod
+    def load(cls, folder: Path | None, frames: int, position_embeddings: str = "adapted") -> Backbone:
+        """Load for inputs of ``frames`` frames; ``position_embeddings`` is the switch of that name."""
+
+    @abstractmethod
+    def module_at(self, site: LayerSite | ModelSite, layer: int | None) -> nn.Module:
+        """The module whose input and output are the site."""
+
+    @abstractmethod
+    def tokens(self, features: Tensor) -> Tensor:
+        """``[batch, frames, bins]`` -> the final norm's output ``[batch, tokens, hidden]``."""
+
+    def forward(self, features: Tensor) -> Tensor:
+        """``[batch, frames, bins]`` -> logits ``[batch, classes]``: mean over all tokens, then the head."""
+        assert self.head is not None, "add_head comes first"
+        logits: Tensor = self.head(self.tokens(features).mean(dim=1))
+        return logits
+
+    def site(self, name: LayerSite | ModelSite, layer: int | None = None) -> Site:
+        """The site ``name``, of layer ``layer`` (from 0) where it is one of a layer's."""
+        label = name if layer is None else f"layer{layer}_{name}"
+        return Site(label, self.module_at(name, layer), self._handles)
+
+    def add(self, name: str, module: nn.Module, role: Role) -> None:
+        """Take in a method's module; all its parameters train under ``role``."""
+        self.attachments[name] = module
+        self._assign(f"attachments.{name}.", module, role)
+
+    def add_head(self, classes: int) -> None:
+        """Add the classification head, a linear map of the pooled tokens."""
+        self.head = nn.Linear(self.geometry.hidden_size, classes)
+        self._assign("head.", self.head, "head")
+
+    def unfreeze(self, site: LayerSite | ModelSite, layer: int | None = None, *, role: Role) -> None:
+        """Train the parameters of the module at a site."""
+        module = self.module_at(site, layer)
+        names = {id(parameter): name for name, parameter in self.named_parameters()}
+        self._unfreeze({names[id(parameter)]: parameter for parameter in module.parameters()}, role)
+
+    def unfreeze_all(self) -> None:
+        """Train every parameter of the model, as role "backbone"."""
+        named = {f"model.{name}": parameter for name, parameter in self.model.named_parameters()}
+        self._unfreeze(named, "backbone")
+
+    def detach(self) -> None:
+        """Remove all attachments and the head, and restore the loaded state bit for bit, frozen and in eval mode."""
+        for handle in self._handles:
+            handle.remove()
+        self._handles.clear()
+        parameters = dict(self.named_parameters())
+        with torch.no_grad():
+            for name, copy in self._copies.items():
+                parameters[name].copy_(copy)
+        self._copies.clear()
+        self.attachments = nn.ModuleDict()
+        self.head = None
+        self.roles.clear()
+        self.model.requires_grad_(False)
+        self.zero_grad(set_to_none=True)
+        self.eval()
+
+    def trained_parameters(self) -> list[nn.Parameter]:
+        """The parameters that train, in a fixed order."""
+        return [parameter for name, parameter in self.named_parameters() if name in self.roles]
+
+    def trained_state(self) -> dict[str, Tensor]:
+        """A real copy of all that training changes: trained parameters and the attachments' buffers."""
+        return {name: tensor.detach().clone() for name, tensor in self._changing()}
+
+    def restore(self, state: dict[str, Tensor]) -> None:
+        """Put back what ``trained_state`` copied."""
+        with torch.no_grad():
+            for name, tensor in self._changing():
+                tensor.copy_(state[name])
+
+    def total_parameters(self) -> int:
+        """Parameters of the model itself at this input length, without attachments and head."""
+        return sum(parameter.numel() for parameter in self.model.parameters())
+
+    def parameters_by_role(self) -> dict[str, int]:
+        """Number of trained parameters of each role."""
+        counts: dict[str, int] = dict.fromkeys(("adapter", "bias", "norm", "head", "backbone"), 0)
+        for name, parameter in self.named_parameters():
+            if name in self.roles:
+                counts[self.roles[name]] += parameter.numel()
+        return counts
+
+    def trained_in_final_norm(self) -> int:
+        """Trained parameters of the final norm, which published counts leave out."""
+        return sum(p.numel() for p in self.module_at("norm_final", None).parameters() if p.requires_grad)
+
+    def _changing(self) -> list[tuple[str, Tensor]]:
+        trained = [(name, parameter) for name, parameter in self.named_parameters() if name in self.roles]
+        return trained + [(f"attachments.{name}", buffer) for name, buffer in self.attachments.named_buffers()]
+
+    def _unfreeze(self, named: dict[str, nn.Parameter], role: Role) -> None:
+        for name, parameter in named.items():
+            self._copies.setdefault(name, parameter.detach().clone())
+            parameter.requires_grad_(True)
+            self.roles[name] = role
+
+    def _assign(self, prefix: str, module: nn.Module, role: Role) -> None:
+        for name, _ in module.named_parameters():
+            self.roles[prefix + name] = role

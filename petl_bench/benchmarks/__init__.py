@@ -1,0 +1,1 @@
+"""On what methods are compared: data set layouts, splits, audio, features, augmentation."""

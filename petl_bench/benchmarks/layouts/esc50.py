@@ -1,0 +1,35 @@
+"""ESC-50 and ESC-10: ``meta/esc50.csv`` beside ``audio/`` (Piczak, ACM Multimedia 2015)."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+from petl_bench.benchmarks.dataset import Clip, FileLayout, MissingDataError
+from petl_bench.errors import UserError
+
+COLUMNS = ("filename", "fold", "target", "category", "src_file")
+
+
+class Esc50(FileLayout):
+    """Five official folds; clips cut from one Freesound recording (``src_file``) form a group."""
+
+    folds = 5
+
+    def scan(self) -> list[Clip]:
+        table = self.folder / "meta" / "esc50.csv"
+        if not table.is_file():
+            raise MissingDataError(f"no meta/esc50.csv in {self.folder}")
+        with table.open(encoding="utf-8", newline="") as file:
+            rows = list(csv.DictReader(file))
+        if not rows or any(row.get(column) is None for row in rows for column in COLUMNS):
+            raise UserError(f"{table}: needs rows with the columns {', '.join(COLUMNS)}")
+        self._target = {row["category"]: int(row["target"]) for row in rows}
+        return [Clip(row["filename"], row["category"], row["src_file"], fold=int(row["fold"])) for row in rows]
+
+    def path(self, clip: Clip) -> Path:
+        return self.folder / "audio" / clip.id
+
+    def class_order(self, labels: set[str]) -> list[str]:
+        """In the order of the data set's ``target`` numbers."""
+        return sorted(labels, key=self._target.__getitem__)

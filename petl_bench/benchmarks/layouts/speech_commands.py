@@ -1,0 +1,37 @@
+"""Google Speech Commands v0.02: a folder per word, ``validation_list.txt``, ``testing_list.txt`` (arXiv 1804.03209)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from petl_bench.benchmarks.dataset import Clip, FileLayout, MissingDataError, Part
+
+LISTS: dict[Part, str] = {"validation": "validation_list.txt", "test": "testing_list.txt"}
+
+
+class SpeechCommands(FileLayout):
+    """Official lists: what neither names trains. The speaker, the name before ``_nohash_``, is the group."""
+
+    def scan(self) -> list[Clip]:
+        part_of: dict[str, Part] = {}
+        for part, name in LISTS.items():
+            file = self.folder / name
+            if not file.is_file():
+                raise MissingDataError(f"no {name} in {self.folder}")
+            part_of.update(dict.fromkeys(file.read_text("utf-8").split(), part))
+        words = sorted(path for path in self.folder.iterdir() if path.is_dir() and not path.name.startswith("_"))
+        ids = [f"{word.name}/{name}" for word in words for name in sorted(p.name for p in word.glob("*_nohash_*.wav"))]
+        if not ids:
+            raise MissingDataError(f"no <word>/*_nohash_*.wav in {self.folder}")
+        return [
+            Clip(
+                id=name,
+                label=name.partition("/")[0],
+                group=name.partition("/")[2].partition("_nohash_")[0],
+                part=part_of.get(name, "train"),
+            )
+            for name in ids
+        ]
+
+    def path(self, clip: Clip) -> Path:
+        return self.folder / clip.id

@@ -1,0 +1,63 @@
+"""Training, validation and test clips of a fold. What is drawn comes from the card's ``split_seed``, not a run's."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from petl_bench.benchmarks.dataset import Dataset
+from petl_bench.cards import Protocol
+from petl_bench.errors import UserError
+from petl_bench.seeds import derive_seed
+
+Indices = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Split:
+    """Clip indices of the three parts, ascending and disjoint."""
+
+    train: Indices
+    validation: Indices
+    test: Indices
+
+
+def split(dataset: Dataset, protocol: Protocol, fold: int) -> Split:
+    """The split whose test part is ``fold`` (from 1), by the protocol's validation rule.
+
+    ``previous_fold`` on five folds is the rotation of the released code of arXiv 2312.03694: test 5 goes with
+    validation 4 and training 1, 2, 3; test 1 with validation 5 and training 2, 3, 4.
+    """
+    if protocol.validation == "official":
+        parts = np.array([clip.part for clip in dataset.clips])
+        result = Split(*(np.flatnonzero(parts == part) for part in ("train", "validation", "test")))
+    else:
+        folds = np.array([clip.fold for clip in dataset.clips])
+        test = np.flatnonzero(folds == fold)
+        rest = np.flatnonzero(folds != fold)
+        if protocol.validation == "previous_fold":
+            previous = (fold - 2) % protocol.folds + 1
+            validation = np.flatnonzero(folds == previous)
+        else:
+            validation = _held_out(dataset, rest, protocol, fold)
+        result = Split(np.setdiff1d(rest, validation), validation, test)
+    for part, indices in vars(result).items():
+        if len(indices) == 0:
+            raise UserError(f"{dataset.name}: fold {fold} has no {part} clips")
+    return result
+
+
+def _held_out(dataset: Dataset, candidates: Indices, protocol: Protocol, fold: int) -> Indices:
+    """About the share ``protocol.held_out`` of the candidates, stratified by class, groups kept whole."""
+    from sklearn.model_selection import StratifiedGroupKFold
+
+    parts = max(2, round(1 / protocol.held_out))
+    seed = derive_seed("held_out", protocol.split_seed, fold) % 2**32
+    splitter = StratifiedGroupKFold(n_splits=parts, shuffle=True, random_state=seed)
+    try:
+        _, chosen = next(splitter.split(candidates, dataset.targets[candidates], dataset.groups[candidates]))
+    except ValueError as error:
+        raise UserError(f"{dataset.name}: cannot hold out 1 part in {parts} for validation: {error}") from error
+    return np.sort(candidates[chosen])

@@ -1,0 +1,49 @@
+"""Canonical JSON of a settings model, and digests of it: what keys are made of."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel
+
+
+@dataclass(frozen=True)
+class Introduced:
+    """Marks a field that joined a schema later: ``norm: Annotated[str, Introduced("batch")] = "batch"``.
+
+    ``value`` is what older runs had without knowing it. At that value the field is left out of the canonical form, so
+    keys made before the field existed stay valid.
+    """
+
+    value: Any
+
+
+def unkeyed_fields(model: BaseModel) -> tuple[str, ...]:
+    """Names of the fields that the canonical form leaves out: those at the value they were introduced with."""
+    return tuple(
+        name
+        for name, field in type(model).model_fields.items()
+        for mark in field.metadata
+        if isinstance(mark, Introduced) and getattr(model, name) == mark.value
+    )
+
+
+def canonical(value: Any) -> Any:
+    """Plain JSON data of ``value``, with model fields at their introduction value left out."""
+    if isinstance(value, BaseModel):
+        left_out = unkeyed_fields(value)
+        return {name: canonical(getattr(value, name)) for name in type(value).model_fields if name not in left_out}
+    if isinstance(value, dict):
+        return {str(key): canonical(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [canonical(item) for item in value]
+    return value
+
+
+def digest(value: Any, length: int = 16) -> str:
+    """First ``length`` hexadecimal digits of the SHA-256 of the canonical JSON of ``value``."""
+    text = json.dumps(canonical(value), sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:length]

@@ -1,0 +1,91 @@
+"""What ``run`` shows while it trains: live progress on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from types import TracebackType
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+from petl_bench.cli._options import count
+from petl_bench.plan import PlannedRun
+from petl_bench.results import RunRecord
+
+
+class Screen:
+    """A runner's reporter."""
+
+    def __init__(self, console: Console, epochs: int) -> None:
+        self.console = console
+        self.epochs = epochs
+        self.runs = self.finished = 0
+        self.progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=None),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            console=console,
+            transient=True,
+            expand=True,
+            disable=not console.is_terminal,
+        )
+        self.tasks: dict[str, TaskID] = {}
+
+    def __enter__(self) -> Screen:
+        self.progress.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.progress.stop()
+        if kind is KeyboardInterrupt:
+            self.say(f"stopped after {self.finished} of {count(self.runs, 'run')}; the same command goes on from here")
+
+    def say(self, text: str) -> None:
+        self.console.print(escape(text), highlight=False, soft_wrap=True)
+
+    def begin(self, runs: int, done: int, failed_before: int) -> None:
+        self.runs = runs
+        parts = [f"{count(runs, 'run')} to train"]
+        if done:
+            parts.append(f"{done} already on record")
+        if failed_before:
+            parts.append(f"{failed_before} failed before (--retry-failed tries again)")
+        self.say(", ".join(parts))
+
+    def features(self, done: int, total: int) -> None:
+        if "features" not in self.tasks and not self.console.is_terminal:
+            self.say(f"extracting features of {count(total, 'clip')}")
+        self._show("features", "features, clips", total)
+        self.progress.update(self.tasks["features"], completed=done, visible=done < total)
+
+    def run_started(self, run: PlannedRun) -> None:
+        self._show("all", "all runs, epochs", self.runs * self.epochs)
+        self._show("run", run.title, self.epochs)
+        self.progress.reset(self.tasks["run"], description=escape(run.title))
+
+    def epoch(self, run: PlannedRun, epoch: int, log: dict[str, float]) -> None:
+        self.progress.update(self.tasks["run"], completed=epoch)
+        self.progress.update(self.tasks["all"], completed=self.finished * self.epochs + epoch)
+
+    def run_done(self, run: PlannedRun, record: RunRecord) -> None:
+        score = 100 * record.train_info.metrics["test"][run.spec.data.metric]
+        tested, seconds = record.train_info.tested_epoch, record.run_info.total_time
+        self._run_ended(run, f"test {score:.2f} (epoch {tested} of {self.epochs}, {seconds:.1f} s)")
+
+    def run_failed(self, run: PlannedRun, error: str) -> None:
+        self._run_ended(run, f"FAILED: {error}")
+
+    def list_failures(self, failed: Sequence[tuple[PlannedRun, str]]) -> None:
+        self.say(f"\n{count(len(failed), 'run')} failed:")
+        for run, reason in failed:
+            self.say(f"  {run.title} ({run.key}): {reason}")
+
+    def _run_ended(self, run: PlannedRun, what: str) -> None:
+        self.finished += 1
+        self.say(f"[{self.finished}/{self.runs}] {run.title}: {what}")
+
+    def _show(self, name: str, description: str, total: int) -> None:
+        if name not in self.tasks:
+            self.tasks[name] = self.progress.add_task(escape(description), total=total)

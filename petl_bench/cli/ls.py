@@ -1,0 +1,90 @@
+"""``petl-bench ls``: what there is to run, and what has been run."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
+
+import typer
+
+from petl_bench.cli._options import Json, Results
+
+
+Listing = Literal["methods", "benchmarks", "backbones", "sweeps", "runs"]
+
+
+def ls(
+    what: Annotated[Listing | None, typer.Argument(help="What to list. [default: all kinds of cards]")] = None,
+    results: Results = Path("results"),
+    as_json: Json = False,
+) -> None:
+    """List methods, benchmarks, backbones, sweeps or runs."""
+    kinds: tuple[Listing, ...] = get_args(Listing)[:-1] if what is None else (what,)
+    listings = {kind: _rows(kind, results) for kind in kinds}
+    if as_json:
+        print(json.dumps(listings if what is None else listings[what], indent=2))
+        return
+    for kind, rows in listings.items():
+        if what is None:
+            print(f"{kind}:")
+        _print(rows, indent="  " if what is None else "", empty=f"no {kind}")
+
+
+def _rows(kind: Listing, results: Path) -> list[dict[str, Any]]:
+    if kind == "runs":
+        return _runs(results)
+    if kind == "backbones":
+        from petl_bench.registry import BACKBONES
+
+        return [{"name": name, "title": BACKBONES.summary(name)} for name in BACKBONES.names()]
+    from petl_bench.cards import SCHEMAS, card_files, read_card
+
+    rows = []
+    for file in card_files(kind).values():
+        card: Any = read_card(file, SCHEMAS[kind])
+        rows.append({"name": file.name, "title": card.title, "origin": str(file.path) if file.local else "built-in"})
+    return rows
+
+
+def _runs(results: Path) -> list[dict[str, Any]]:
+    from petl_bench.results import ResultsTree, read_failure
+
+    tree = ResultsTree(results)
+    records, problems = tree.records()
+    rows: list[dict[str, Any]] = [
+        {
+            "run_key": record.run_info.run_key,
+            "status": record.run_info.status,
+            "benchmark": record.meta_info.dataset_info["name"],
+            "backbone": record.meta_info.model_info["name"],
+            "implementation": record.spec.method.implementation,
+            "fold": record.spec.fold,
+            "seed": record.spec.seed,
+            "test_accuracy": round(record.train_info.metrics["test"]["accuracy"], 4),
+            "partial": record.meta_info.dataset_info["limit"] is not None,
+        }
+        for record in records
+    ]
+    for key, path in tree.failures().items():
+        failure = read_failure(path)
+        rows.append({"run_key": key, "status": "failed", "error": failure.error if failure else f"unreadable: {path}"})
+    rows.extend({"run_key": "", "status": "unreadable", "error": problem} for problem in problems)
+    return rows
+
+
+def _print(rows: list[dict[str, Any]], indent: str, empty: str) -> None:
+    """Aligned columns; the last one, of free text, is not padded."""
+    if not rows:
+        print(f"{indent}{empty}")
+        return
+    lines = [[_text(row[key]) for key in row if not (key == "origin" and row[key] == "built-in")] for row in rows]
+    widths = [max((len(line[at]) for line in lines if at < len(line)), default=0) for at in range(max(map(len, lines)))]
+    for line in lines:
+        print((indent + "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=False))).rstrip())
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bool):
+        return "partial" if value else ""
+    return f"{value:.4f}" if isinstance(value, float) else str(value)

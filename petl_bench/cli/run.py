@@ -1,0 +1,82 @@
+"""``petl-bench run``: train every (method, fold, seed), record each run, print the table."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from petl_bench.cli._options import Results, read_names, read_numbers
+
+
+def run(
+    methods: Annotated[str, typer.Option(help="Method cards, card paths or path.py:Class, between commas.")],
+    dataset: Annotated[str, typer.Option(help="Benchmark card or card path.")],
+    backbone: Annotated[
+        str | None, typer.Option(help="mini, a checkpoint folder or a hub name. [default: the benchmark card's]")
+    ] = None,
+    data_dir: Annotated[
+        Path | None, typer.Option(help="Folder of the data set. [default: $PETL_BENCH_DATA/<benchmark>]")
+    ] = None,
+    results: Results = Path("results"),
+    seeds: Annotated[str, typer.Option(help="Base seeds, as in 0,1,2 or 0-2; a test wants three.")] = "0",
+    folds: Annotated[str | None, typer.Option(help="Test folds, as in 1,2 or 1-3. [default: all]")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Epochs. [default: the benchmark card's]")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Batch size. [default: the benchmark card's]")] = None,
+    lr: Annotated[float | None, typer.Option(help="Peak learning rate. [default: each method card's]")] = None,
+    precision: Annotated[Literal["fp32", "bf16"], typer.Option(help="fp32, or bf16 autocast.")] = "fp32",
+    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:N or auto.")] = "auto",
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="At most this many clips per class in every fold or list (a trial run).")
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME.KEY=VALUE", help="Override a card's value; may be repeated."),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Train finished runs again and replace them.")] = False,
+    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Try runs again that failed before.")] = False,
+) -> None:
+    """Train every (method, fold, seed) that is not on record, record each run, and print a summary table."""
+    from petl_bench.plan import Request, check_settings, choose_benchmark, choose_methods
+
+    request = Request(
+        methods=read_names("--methods", methods),
+        dataset=dataset,
+        backbone=backbone,
+        data_dir=data_dir,
+        seeds=read_numbers("--seeds", seeds),
+        folds=None if folds is None else read_numbers("--folds", folds),
+        epochs=epochs,
+        batch_size=batch_size,
+        lr=lr,
+        precision=precision,
+        limit=limit,
+        settings=tuple(settings or ()),
+    )
+    benchmark, card, benchmark_notes = choose_benchmark(request)
+    choices, method_notes = choose_methods(request)
+    check_settings(request, [*(choice.name for choice in choices), benchmark])
+
+    from rich.console import Console
+
+    from petl_bench.cli._screen import Screen
+    from petl_bench.cli._table import print_summary
+    from petl_bench.plan import make_plan
+    from petl_bench.results import ResultsTree
+    from petl_bench.runner import run_plan
+    from petl_bench.workbench import Workbench
+
+    tree = ResultsTree(results)
+    tree.prepare()
+    workbench = Workbench.open(benchmark, card, data_dir, limit, device)
+    plan = make_plan(request, benchmark, card, choices, workbench.subject)
+
+    notes = [*benchmark_notes, *method_notes, *workbench.notes()]
+    console = Console()
+    with Screen(console, card.training.epochs) as screen:
+        outcome = run_plan(plan, workbench, tree, screen, force=force, retry_failed=retry_failed)
+    print_summary(console, plan, tree, card.metric, notes, request)
+    if outcome.failed:
+        screen.list_failures(outcome.failed)
+        raise typer.Exit(1)

@@ -1,0 +1,54 @@
+"""``petl-bench show``: one card, backbone or run in full."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from petl_bench.cli._options import Results
+from petl_bench.errors import UserError, nearest
+
+
+def show(
+    name: Annotated[str, typer.Argument(help="Name of a card or backbone, a card's path, or a run key.")],
+    results: Results = Path("results"),
+) -> None:
+    """Show a card as it is written, a backbone, or the record of a run."""
+    from petl_bench.cards import KINDS, SCHEMAS, card_files, read_card
+    from petl_bench.registry import BACKBONES
+
+    if name.endswith(".toml") and Path(name).is_file():
+        print(Path(name).read_text("utf-8"), end="")
+        return
+    known: set[str] = set(BACKBONES.names())
+    shown = False
+    for kind in KINDS:
+        files = card_files(kind)
+        known |= set(files)
+        if name in files:
+            read_card(files[name], SCHEMAS[kind])
+            print(f"# {kind}: {files[name].path}")
+            print(files[name].path.read_text("utf-8"), end="")
+            shown = True
+    if name in BACKBONES.names():
+        print(f"# backbone: {BACKBONES.summary(name)}")
+        shown = True
+    if not shown and not _show_run(name, results):
+        raise UserError(f"nothing is called '{name}'{nearest(name, known)}: no card, no backbone, no run in {results}")
+
+
+def _show_run(key: str, results: Path) -> bool:
+    """Print the record, or the latest failure, of the run whose key starts with ``key``."""
+    from petl_bench.results import ResultsTree
+
+    tree = ResultsTree(results)
+    files = {name: folder / "run.json" for name, folder in tree.run_folders().items()}
+    files = {**tree.failures(), **files}
+    matches = [name for name in files if name.startswith(key)] if len(key) >= 4 else []
+    if len(matches) > 1:
+        raise UserError(f"'{key}' begins {len(matches)} run keys: {', '.join(sorted(matches)[:4])}; give more of it")
+    for match in matches:
+        print(files[match].read_text("utf-8"), end="")
+    return bool(matches)

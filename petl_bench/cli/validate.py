@@ -1,0 +1,87 @@
+"""``petl-bench validate``: check cards against their schemas and against the code they name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from petl_bench.errors import UserError, nearest
+
+if TYPE_CHECKING:
+    from petl_bench.cards import CardFile
+
+
+def validate(
+    cards: Annotated[
+        list[Path] | None, typer.Argument(help="Cards to check, in folders named after their kind. [default: all]")
+    ] = None,
+) -> None:
+    """Check cards: keys, values, and that what they name exists. Exit code 2 where one is wrong."""
+    wrong = 0
+    for file in _chosen(cards or []):
+        try:
+            _check(file)
+            print(f"ok     {file.path}")
+        except UserError as error:
+            wrong += 1
+            print(f"wrong  {error}")
+    if wrong:
+        raise UserError(f"{wrong} of the cards {'is' if wrong == 1 else 'are'} wrong")
+
+
+def _chosen(paths: list[Path]) -> list[CardFile]:
+    from petl_bench.cards import KINDS, CardFile, card_files
+
+    if not paths:
+        return [file for kind in KINDS for file in card_files(kind).values()]
+    files = []
+    for path in paths:
+        kind = next((kind for kind in KINDS if path.resolve().parent.name == kind), None)
+        if kind is None or not path.is_file():
+            raise UserError(f"{path}: give a card in a folder called {', '.join(KINDS)}")
+        files.append(CardFile(path.stem, kind, path, local=True))
+    return files
+
+
+def _check(file: CardFile) -> None:
+    from petl_bench.cards import BenchmarkCard, MethodCard, SweepCard, read_card
+
+    if file.kind == "methods":
+        _check_method(file, read_card(file, MethodCard))
+    elif file.kind == "benchmarks":
+        from petl_bench.registry import LAYOUTS
+
+        _known(file, "layout", read_card(file, BenchmarkCard).layout, LAYOUTS.names())
+    else:
+        from petl_bench.cards import card_files
+
+        sweep = read_card(file, SweepCard)
+        for kind, names in (("methods", sweep.methods), ("benchmarks", sweep.benchmarks)):
+            for name in names:
+                _known(file, kind, name, card_files(kind))  # type: ignore[arg-type]
+
+
+def _check_method(file: CardFile, card: object) -> None:
+    from petl_bench.cards import MethodCard, card_files
+    from petl_bench.plan import load_method, resolve_settings
+
+    assert isinstance(card, MethodCard)
+    choice = load_method(file, card)
+    try:
+        for benchmark in ["", *card.overrides]:
+            resolve_settings(choice, benchmark, {})
+    except UserError as error:
+        raise UserError(f"{file.path}: {error}") from error
+    allowed = [*choice.implementation.cls.Config.model_fields, "lr", "weight_decay"]
+    for key in card.search_space:
+        _known(file, "search_space", key, allowed)
+    for name in [*card.overrides, *(reference.benchmark for reference in card.reference)]:
+        _known(file, "benchmark", name, card_files("benchmarks"))
+
+
+def _known(file: CardFile, key: str, name: str, allowed: object) -> None:
+    names = sorted(allowed)  # type: ignore[call-overload]
+    if name not in names:
+        raise UserError(f"{file.path}: {key}: unknown '{name}'{nearest(name, names)}; known: {', '.join(names)}")

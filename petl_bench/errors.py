@@ -1,0 +1,16 @@
+"""The one exception that is addressed to the person at the keyboard."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class UserError(Exception):
+    """A user's mistake: one line that says what was given, what is allowed and what to do next (exit code 2)."""
+
+
+def nearest(given: str, allowed: Iterable[str]) -> str:
+    """Return ``" (did you mean 'x'?)"`` where a near match exists, else ``""``."""
+    matches = difflib.get_close_matches(given, list(allowed), n=1, cutoff=0.5)
+    return f" (did you mean '{matches[0]}'?)" if matches else ""

@@ -1,0 +1,39 @@
+"""Runs in this process, one after another, on one workbench."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+
+from petl_bench.benchmarks.features import Progress
+from petl_bench.plan import PlannedRun
+from petl_bench.results import FinishedRun
+from petl_bench.training import train_run
+from petl_bench.workbench import Workbench
+
+OnEpoch = Callable[[PlannedRun, int, dict[str, float]], None]
+
+
+class LocalExecutor:
+    """Trains in this process. ``prepare`` loads what all runs share: bad data stops a study before it starts."""
+
+    def __init__(self, workbench: Workbench) -> None:
+        self.workbench = workbench
+
+    def prepare(self, runs: Iterable[PlannedRun], progress: Progress) -> None:
+        """Make features and load the backbone. Raises UserError where either cannot be had."""
+        for run in {run.spec.fold: run for run in runs}.values():
+            self.workbench.features(run.spec.data.features, progress)
+            self.workbench.backbone(run.spec)
+            self.workbench.split(run.spec)
+
+    def execute(
+        self, runs: Iterable[PlannedRun], on_start: Callable[[PlannedRun], None], on_epoch: OnEpoch
+    ) -> Iterator[tuple[PlannedRun, FinishedRun | Exception]]:
+        """Train every run; one that raises gives its exception and stops no other."""
+        for run in runs:
+            on_start(run)
+            try:
+                yield run, train_run(run, self.workbench, partial(on_epoch, run))
+            except Exception as error:
+                yield run, error

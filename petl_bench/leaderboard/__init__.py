@@ -1,0 +1,1 @@
+"""What came out: tables from records. Free of torch."""

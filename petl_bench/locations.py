@@ -1,0 +1,24 @@
+"""Where data and caches live: flags first, then petl-bench's environment variables, then the platform's folders."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import platformdirs
+
+DATA_VARIABLE = "PETL_BENCH_DATA"
+CACHE_VARIABLE = "PETL_BENCH_CACHE"
+
+
+def data_folder(benchmark: str, data_dir: Path | None) -> Path:
+    """Folder of a benchmark's data: ``data_dir`` as given, else ``$PETL_BENCH_DATA/<benchmark>``, else ``data/...``."""
+    if data_dir is not None:
+        return data_dir.expanduser()
+    return Path(os.environ.get(DATA_VARIABLE) or "data").expanduser() / benchmark
+
+
+def cache_folder() -> Path:
+    """``$PETL_BENCH_CACHE``, else the platform's cache folder."""
+    configured = os.environ.get(CACHE_VARIABLE)
+    return Path(configured).expanduser() if configured else Path(platformdirs.user_cache_dir("petl-bench"))

@@ -1,0 +1,272 @@
+"""From cards, flags, folds and seeds to the list of runs. Precedence, resolved here and nowhere else:
+
+``--set`` and flags > the card's ``[for.BENCHMARK]`` > the card > the method's Config.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from petl_bench.canonical import unkeyed_fields
+from petl_bench.cards import BenchmarkCard, CardFile, Kind, MethodCard, Optimizer, check, find_card, read_card
+from petl_bench.errors import UserError, nearest
+from petl_bench.registry import METHODS, Implementation
+from petl_bench.runspec import DataSpec, MethodSpec, Precision, RunSpec, Switches, TrainingSpec
+
+if TYPE_CHECKING:
+    from petl_bench.backbones.base import Geometry
+    from petl_bench.methods.base import Method, MethodConfig
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a user asked for: names of cards, and the flags that override them (None: as the cards say)."""
+
+    methods: tuple[str, ...]
+    dataset: str
+    backbone: str | None = None
+    data_dir: Path | None = None
+    seeds: tuple[int, ...] = (0,)
+    folds: tuple[int, ...] | None = None
+    epochs: int | None = None
+    batch_size: int | None = None
+    lr: float | None = None
+    precision: Precision = "fp32"
+    limit: int | None = None
+    settings: tuple[str, ...] = ()
+    """``NAME.KEY=VALUE``; NAME is one of the methods or the benchmark, VALUE is TOML or a bare word."""
+
+
+@dataclass(frozen=True)
+class PlannedRun:
+    """One run and the names it is shown and filed under, none of which is part of its keys."""
+
+    spec: RunSpec
+    key: str
+    code: str
+    """What the method registry loads the implementation by."""
+    method: str
+    benchmark: str
+    backbone: str
+
+    @property
+    def title(self) -> str:
+        return f"{self.method} on {self.benchmark}, fold {self.spec.fold}, seed {self.spec.seed}"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All runs of a request, in the order they are trained."""
+
+    runs: tuple[PlannedRun, ...]
+    notes: tuple[str, ...] = field(default=())
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What the planner must know of loaded things: identities and sizes, no data."""
+
+    data_fingerprint: str
+    class_count: int
+    backbone: str
+    backbone_fingerprint: str
+    geometry: Geometry
+
+
+@dataclass(frozen=True)
+class MethodChoice:
+    """A method as the user named it, with its card and its implementation."""
+
+    name: str
+    card: MethodCard
+    code: str
+    implementation: Implementation[Method]
+
+
+def choose_benchmark(request: Request) -> tuple[str, BenchmarkCard, tuple[str, ...]]:
+    """Name and card of the request's benchmark with its ``--set`` and flags applied, and notes."""
+    file = find_card("benchmarks", request.dataset)
+    card = read_card(file, BenchmarkCard)
+    for key, value in _settings_of(request, file.name):
+        card = _with_setting(card, file.name, key, value)
+    flags = {"training.epochs": request.epochs, "training.batch_size": request.batch_size, "backbone": request.backbone}
+    for key, value in flags.items():
+        if value is not None:
+            card = _with_setting(card, file.name, key, value)
+    return file.name, card, _shadow_notes("benchmarks", request.dataset)
+
+
+def choose_methods(request: Request) -> tuple[list[MethodChoice], tuple[str, ...]]:
+    """The request's methods: card names, paths of cards, or ``path.py:Class``; and notes."""
+    choices: list[MethodChoice] = []
+    for given in dict.fromkeys(request.methods):
+        if ".py:" in given:
+            code = _absolute(given, Path())
+            implementation = METHODS.load(code)
+            title = (implementation.cls.__doc__ or implementation.name).strip().partition("\n")[0]
+            choice = MethodChoice(
+                implementation.name, MethodCard(implementation=code, title=title), code, implementation
+            )
+        else:
+            file = find_card("methods", given)
+            choice = load_method(file, read_card(file, MethodCard))
+        if any(choice.name == other.name for other in choices):
+            raise UserError(f"two of the methods are called '{choice.name}': rename one")
+        choices.append(choice)
+    return choices, tuple(note for given in request.methods for note in _shadow_notes("methods", given))
+
+
+def load_method(file: CardFile, card: MethodCard) -> MethodChoice:
+    """A card with the implementation it names; a path in the card starts at the card's folder."""
+    code = _absolute(card.implementation, file.path.parent)
+    try:
+        return MethodChoice(file.name, card, code, METHODS.load(code))
+    except UserError as error:
+        raise UserError(f"{file.path}: {error}") from error
+
+
+def check_settings(request: Request, names: Iterable[str]) -> None:
+    """Refuse a ``--set`` that is malformed or names neither a chosen method nor the benchmark."""
+    known = list(names)
+    for setting in request.settings:
+        target, value = setting.partition("=")[::2]
+        name, _, key = target.partition(".")
+        if not (key and value):
+            raise UserError(f"--set '{setting}': give NAME.KEY=VALUE, for example conformer.kernel_size=31")
+        if name not in known:
+            raise UserError(f"--set '{setting}': '{name}' is no part of this run{nearest(name, known)}; "
+                            f"allowed: {', '.join(known)}")  # fmt: skip
+
+
+def make_plan(
+    request: Request, benchmark: str, card: BenchmarkCard, methods: Sequence[MethodChoice], subject: Subject
+) -> Plan:
+    """Every (method, fold, seed) of the request. Raises UserError where a setting is not allowed."""
+    folds = _folds(request, card)
+    subject.geometry.check_features(card.features.frames, card.features.bins)
+    data = DataSpec(
+        fingerprint=subject.data_fingerprint,
+        class_count=subject.class_count,
+        metric=card.metric,
+        protocol=card.protocol,
+        features=card.features,
+        augment=card.augment,
+    )
+    runs = []
+    for choice in methods:
+        method, optimizer = _resolve(request, benchmark, choice, subject.geometry)
+        training = TrainingSpec(
+            optimizer=optimizer,
+            epochs=card.training.epochs,
+            batch_size=card.training.batch_size,
+            precision=request.precision,
+        )
+        for fold in folds:
+            for seed in request.seeds:
+                spec = RunSpec(
+                    backbone=subject.backbone_fingerprint,
+                    method=method,
+                    data=data,
+                    training=training,
+                    switches=Switches(),
+                    fold=fold,
+                    seed=seed,
+                )
+                runs.append(PlannedRun(spec, spec.run_key(), choice.code, choice.name, benchmark, subject.backbone))
+    return Plan(tuple(runs))
+
+
+def resolve_settings(choice: MethodChoice, benchmark: str, given: dict[str, Any]) -> tuple[MethodConfig, Optimizer]:
+    """Config and optimizer of a method on a benchmark: ``given`` before ``[for.BENCHMARK]`` before the card.
+
+    Raises UserError, naming method, setting and what is allowed.
+    """
+    settings = {**choice.card.hyperparameters, **choice.card.overrides.get(benchmark, {}), **given}
+    schema = choice.implementation.cls.Config
+    allowed = [*schema.model_fields, *Optimizer.model_fields]
+    for key in settings:
+        if key not in allowed:
+            raise UserError(
+                f"{choice.name} has no setting '{key}'{nearest(key, allowed)}; allowed: {', '.join(allowed)}"
+            )
+    of_optimizer = {key: value for key, value in settings.items() if key in Optimizer.model_fields}
+    optimizer = check(Optimizer, {**choice.card.optimizer.model_dump(), **of_optimizer}, choice.name)
+    config = check(schema, {key: value for key, value in settings.items() if key not in of_optimizer}, choice.name)
+    return config, optimizer
+
+
+def _resolve(
+    request: Request, benchmark: str, choice: MethodChoice, geometry: Geometry
+) -> tuple[MethodSpec, Optimizer]:
+    """What a run's spec holds of a method, with the request's ``--set`` and flags applied."""
+    flags = {} if request.lr is None else {"lr": request.lr}
+    config, optimizer = resolve_settings(choice, benchmark, {**dict(_settings_of(request, choice.name)), **flags})
+    cls = choice.implementation.cls
+    try:
+        cls(config).check(geometry)
+    except ValueError as error:
+        raise UserError(f"{choice.name}: {error}") from error
+    spec = MethodSpec(
+        implementation=choice.implementation.name,
+        numerics_version=cls.numerics_version,
+        hyperparameters=config.model_dump(mode="json"),
+        source=choice.implementation.source,
+        unkeyed=unkeyed_fields(config),
+    )
+    return spec, optimizer
+
+
+def _folds(request: Request, card: BenchmarkCard) -> tuple[int, ...]:
+    every = tuple(range(1, card.protocol.folds + 1))
+    for fold in request.folds or ():
+        if fold not in every:
+            raise UserError(f"--folds {fold}: {request.dataset} has {'one fold' if len(every) == 1 else 'folds'} "
+                            f"{'1' if len(every) == 1 else f'1 to {len(every)}'}")  # fmt: skip
+    return request.folds or every
+
+
+def _settings_of(request: Request, name: str) -> Iterable[tuple[str, Any]]:
+    for setting in request.settings:
+        target, value = setting.partition("=")[::2]
+        owner, _, key = target.strip().partition(".")
+        if owner == name:
+            yield key, _parse_value(value.strip())
+
+
+def _parse_value(text: str) -> Any:
+    """A TOML value, or the text itself where it is a bare word."""
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def _absolute(code: str, folder: Path) -> str:
+    """``path.py:Class`` with its path absolute, seen from ``folder``; a registered name as it is."""
+    if ".py:" not in code:
+        return code
+    path, _, cls = code.rpartition(":")
+    return f"{(folder / Path(path).expanduser()).resolve()}:{cls}"
+
+
+def _with_setting(card: BenchmarkCard, name: str, key: str, value: Any) -> BenchmarkCard:
+    data = card.model_dump(by_alias=True, exclude_unset=True)
+    place = data
+    *path, last = key.split(".")
+    for part in path:
+        place = place.setdefault(part, {})
+        if not isinstance(place, dict):
+            raise UserError(f"{name}: '{part}' holds a value, not keys")
+    place[last] = value
+    return check(BenchmarkCard, data, name)
+
+
+def _shadow_notes(kind: Kind, name: str) -> tuple[str, ...]:
+    if ".py:" in name:
+        return ()
+    file = find_card(kind, name)
+    return (f"{file.path} shadows the built-in card '{file.name}'",) if file.shadows else ()

@@ -1,0 +1,165 @@
+"""One registry for every family of classes: built-in modules, entry points and ``path.py:Class``.
+
+A built-in is a module of the family's package that defines one subclass of the family's base class; its name is the
+module's. Adding one is adding a file. Listing names imports no implementation.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import inspect
+import pkgutil
+import sys
+from dataclasses import dataclass
+from functools import cached_property
+from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
+from importlib.util import find_spec, module_from_spec, spec_from_file_location
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Generic, TypeVar
+
+from petl_bench.errors import UserError, nearest
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Implementation(Generic[T]):
+    """A loaded class, the name it is recorded under, and what identifies code that is not built in."""
+
+    name: str
+    cls: type[T]
+    source: str = ""
+    """Empty for a built-in, ``<distribution>==<version>`` for an entry point, ``sha256:...`` for a file."""
+
+
+class Registry(Generic[T]):
+    """Names of one family.
+
+    kind: what messages call a member ("method"). package: where built-ins live; ``support`` names its modules that
+    are not members. group: entry-point group. base: "module:Class" every member derives from.
+    """
+
+    def __init__(self, kind: str, package: str, group: str, base: str, support: frozenset[str] = frozenset()) -> None:
+        self.kind = kind
+        self.package = package
+        self.group = group
+        self.base = base
+        self.support = support
+
+    @cached_property
+    def built_in(self) -> tuple[str, ...]:
+        spec = find_spec(self.package)
+        assert spec is not None
+        assert spec.submodule_search_locations is not None
+        modules = (module.name for module in pkgutil.iter_modules(spec.submodule_search_locations))
+        return tuple(sorted(name for name in modules if name not in self.support and not name.startswith("_")))
+
+    @cached_property
+    def plugins(self) -> dict[str, EntryPoint]:
+        found: dict[str, EntryPoint] = {}
+        for point in entry_points(group=self.group):
+            if point.name in self.built_in or point.name in found:
+                other = _distribution(found[point.name]) if point.name in found else "petl-bench itself"
+                raise UserError(
+                    f"two packages provide the {self.kind} '{point.name}': {_distribution(point)} and {other}; "
+                    "uninstall one of them"
+                )
+            found[point.name] = point
+        return found
+
+    def names(self) -> list[str]:
+        """All names, built-in and from entry points."""
+        return sorted([*self.built_in, *self.plugins])
+
+    def summary(self, name: str) -> str:
+        """First line of the built-in's docstring, or the plugin's target; nothing is imported."""
+        if name in self.plugins:
+            return f"{self.plugins[name].value} ({_distribution(self.plugins[name])})"
+        spec = find_spec(f"{self.package}.{name}")
+        assert spec is not None
+        assert spec.origin is not None
+        docstring = ast.get_docstring(ast.parse(Path(spec.origin).read_text(encoding="utf-8"))) or ""
+        return docstring.partition("\n")[0]
+
+    def load(self, name: str) -> Implementation[T]:
+        """The class behind ``name``, or behind ``path.py:Class``.
+
+        Raises UserError where the name is unknown or the file does not hold such a class.
+        """
+        if ".py:" in name:
+            return self._load_file(name)
+        if name in self.built_in:
+            return Implementation(name, self._member_of(import_module(f"{self.package}.{name}")))
+        if name in self.plugins:
+            cls = self.plugins[name].load()
+            return Implementation(name, self._checked(cls, name), _distribution(self.plugins[name]))
+        raise UserError(f"unknown {self.kind} '{name}'{nearest(name, self.names())}; known: {', '.join(self.names())}")
+
+    def _load_file(self, name: str) -> Implementation[T]:
+        path_text, _, class_name = name.rpartition(":")
+        path = Path(path_text).expanduser()
+        if not path.is_file():
+            raise UserError(f"{self.kind} '{name}': no file {path}")
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+        spec = spec_from_file_location(f"petl_bench_file_{path.stem}_{digest}", path)
+        assert spec is not None
+        assert spec.loader is not None
+        module = module_from_spec(spec)
+        sys.modules[spec.name] = module  # annotations in the file are resolved through it
+        try:
+            spec.loader.exec_module(module)
+        except Exception as error:
+            raise UserError(f"{self.kind} '{name}': {path} fails on import: {type(error).__name__}: {error}") from error
+        classes = [key for key, value in vars(module).items() if isinstance(value, type)]
+        if class_name not in classes:
+            raise UserError(f"{self.kind} '{name}': {path} has no class {class_name}{nearest(class_name, classes)}")
+        return Implementation(class_name, self._checked(getattr(module, class_name), name), f"sha256:{digest}")
+
+    @cached_property
+    def _base(self) -> type[T]:
+        module, _, cls = self.base.partition(":")
+        base: type[T] = getattr(import_module(module), cls)
+        return base
+
+    def _member_of(self, module: ModuleType) -> type[T]:
+        members = [
+            value
+            for value in vars(module).values()
+            if inspect.isclass(value) and issubclass(value, self._base) and value.__module__ == module.__name__
+        ]
+        assert len(members) == 1, f"{module.__name__} defines {len(members)} {self.kind} classes, wanted one"
+        return members[0]
+
+    def _checked(self, cls: Any, name: str) -> type[T]:
+        if not (inspect.isclass(cls) and issubclass(cls, self._base)):
+            raise UserError(f"{self.kind} '{name}' is not a subclass of {self.base.replace(':', '.')}")
+        return cls
+
+
+def _distribution(point: EntryPoint) -> str:
+    return f"{point.dist.name}=={point.dist.version}" if point.dist else point.value
+
+
+METHODS: Registry[Any] = Registry(
+    "method",
+    "petl_bench.methods",
+    "petl_bench.methods",
+    "petl_bench.methods.base:Method",
+    support=frozenset({"base"}),
+)
+BACKBONES: Registry[Any] = Registry(
+    "backbone",
+    "petl_bench.backbones",
+    "petl_bench.backbones",
+    "petl_bench.backbones.base:Backbone",
+    support=frozenset({"base", "resolve"}),
+)
+LAYOUTS: Registry[Any] = Registry(
+    "layout",
+    "petl_bench.benchmarks.layouts",
+    "petl_bench.layouts",
+    "petl_bench.benchmarks.dataset:Layout",
+)

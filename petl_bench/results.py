@@ -1,0 +1,234 @@
+"""Run records and the results tree: each run a folder that exists whole or not at all. Free of torch.
+
+``<root>/<benchmark>/<backbone>/<implementation>/<run_key>/`` holds ``run.json``, ``epochs.jsonl`` and
+``predictions.npz``; ``<root>/failed/<run_key>.<n>.json`` holds what went wrong. Trees can be copied and merged.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from petl_bench.errors import UserError
+from petl_bench.files import write_atomically
+from petl_bench.runspec import RunSpec
+
+SCHEMA_VERSION = 1
+FAILED = "failed"
+UNFINISHED = ".unfinished"
+
+
+class Part(BaseModel):
+    """A section of a record. Unknown keys of later versions are kept out, not refused."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class RunInfo(Part):
+    run_key: str
+    config_key: str
+    status: Literal["success"] = "success"
+    created_at: str
+    total_time: float
+    """Seconds, from attaching the method to the last test clip."""
+
+
+class TrainInfo(Part):
+    """What came out: counts as published tables need them, the epoch that was tested, metrics as fractions."""
+
+    num_trainable_params: int
+    num_total_params: int
+    """Of the backbone at the run's length, without attachments and head."""
+    parameters: dict[str, int]
+    """Trained parameters by role: adapter, bias, norm, head, backbone."""
+    published_count: int
+    """As the literature counts: without head and final norm, with what its released code trains in vain."""
+    best_epoch: int
+    tested_epoch: int
+    train_time: float
+    clips_per_second: float
+    peak_memory: int | None = None
+    """Bytes on the accelerator; None on the CPU."""
+    metrics: dict[Literal["validation", "test"], dict[str, float]]
+
+    @property
+    def adapted_parameters(self) -> int:
+        """The headline count: all that trains but the head."""
+        return self.num_trainable_params - self.parameters["head"]
+
+
+class MetaInfo(Part):
+    """Names, sizes and surroundings; no part of the keys."""
+
+    model_info: dict[str, Any]
+    dataset_info: dict[str, Any]
+    package_info: dict[str, str]
+    system_info: dict[str, Any]
+
+
+class RunRecord(Part):
+    """One finished run. Section names follow huggingface/peft's method comparison."""
+
+    schema_version: int = SCHEMA_VERSION
+    run_info: RunInfo
+    spec: RunSpec
+    train_info: TrainInfo
+    meta_info: MetaInfo
+
+    @property
+    def labels(self) -> tuple[str, str, str]:
+        """Benchmark, backbone and implementation: the folders the record is filed under."""
+        names = self.meta_info.dataset_info["name"], self.meta_info.model_info["name"], self.spec.method.implementation
+        return tuple(map(_slug, names))  # type: ignore[return-value]
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Logits of the tested epoch, ``[clips, classes]`` float32, and what they belong to."""
+
+    validation_ids: npt.NDArray[np.str_]
+    validation_groups: npt.NDArray[np.str_]
+    validation_targets: npt.NDArray[np.int64]
+    validation_logits: npt.NDArray[np.float32]
+    test_ids: npt.NDArray[np.str_]
+    test_groups: npt.NDArray[np.str_]
+    test_targets: npt.NDArray[np.int64]
+    test_logits: npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class FinishedRun:
+    """All that a run leaves behind."""
+
+    record: RunRecord
+    epochs: list[dict[str, float]]
+    predictions: Predictions
+
+
+class Failure(Part):
+    """Why a run failed; never taken as done."""
+
+    run_key: str
+    title: str
+    error: str
+    traceback: str
+    created_at: str
+    spec: RunSpec
+
+
+class ResultsTree:
+    """A results folder."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def prepare(self) -> None:
+        """Create the folder and prove that it can be written to. Raises UserError."""
+        try:
+            (self.root / UNFINISHED).mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=self.root / UNFINISHED):
+                pass
+        except OSError as error:
+            raise UserError(
+                f"--results {self.root}: cannot be written to ({error.strerror or error}); choose another folder"
+            ) from error
+
+    def run_folders(self) -> dict[str, Path]:
+        """Folder of every finished run by run key."""
+        return {path.parent.name: path.parent for path in sorted(self.root.glob("[!.]*/*/*/*/run.json"))}
+
+    def write(self, run: FinishedRun, replace: bool = False) -> Path:
+        """File a run. Where its key is filed already the first stays, unless ``replace``. Returns its folder."""
+        target = self.root.joinpath(*run.record.labels) / run.record.run_info.run_key
+        target.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = Path(tempfile.mkdtemp(prefix=f"{target.name}.", dir=self.root / UNFINISHED))
+        try:
+            _write_run(unfinished / "run", run)
+            if replace and target.exists():
+                os.rename(target, unfinished / "replaced")
+            try:
+                os.rename(unfinished / "run", target)
+            except OSError:
+                if not (target / "run.json").is_file():
+                    raise
+        finally:
+            shutil.rmtree(unfinished, ignore_errors=True)
+        return target
+
+    def records(self) -> tuple[list[RunRecord], list[str]]:
+        """All readable records, and a line for each that is not."""
+        records, problems = [], []
+        for folder in self.run_folders().values():
+            try:
+                records.append(read_record(folder))
+            except UserError as error:
+                problems.append(str(error))
+        return records, problems
+
+    def write_failure(self, failure: Failure) -> Path:
+        """File a failure under the next free number of its key."""
+        folder = self.root / FAILED
+        number = 1 + len(list(folder.glob(f"{failure.run_key}.*.json")))
+        path = folder / f"{failure.run_key}.{number}.json"
+        write_atomically(path, failure.model_dump_json(indent=2).encode())
+        return path
+
+    def failures(self) -> dict[str, Path]:
+        """The latest failure of every key that has one."""
+        return {key: path for _, key, path in sorted(self._numbered_failures())}
+
+    def _numbered_failures(self) -> Iterator[tuple[int, str, Path]]:
+        for path in (self.root / FAILED).glob("*.json"):
+            key, _, number = path.stem.partition(".")
+            if number.isdigit():
+                yield int(number), key, path
+
+
+def read_record(folder: Path) -> RunRecord:
+    """The record of a run folder. Raises UserError where it is damaged or of a newer schema."""
+    path = folder / "run.json"
+    try:
+        data = json.loads(path.read_text("utf-8"))
+        version = data["schema_version"]
+        if version > SCHEMA_VERSION:
+            raise UserError(f"{path}: schema_version {version} is newer than this petl-bench reads ({SCHEMA_VERSION})")
+        return RunRecord.model_validate(data)
+    except (OSError, ValueError, KeyError, TypeError, ValidationError) as error:
+        raise UserError(f"{path}: not a readable run record ({type(error).__name__})") from error
+
+
+def read_failure(path: Path) -> Failure | None:
+    """The failure in a file, or None where the file is damaged."""
+    try:
+        return Failure.model_validate_json(path.read_text("utf-8"))
+    except (OSError, ValueError):
+        return None
+
+
+def read_predictions(folder: Path) -> Predictions:
+    """The predictions of a run folder."""
+    with np.load(folder / "predictions.npz", allow_pickle=False) as arrays:
+        return Predictions(**{name: arrays[name] for name in Predictions.__dataclass_fields__})
+
+
+def _write_run(folder: Path, run: FinishedRun) -> None:
+    folder.mkdir()
+    (folder / "epochs.jsonl").write_text("".join(json.dumps(epoch) + "\n" for epoch in run.epochs), encoding="utf-8")
+    np.savez_compressed(folder / "predictions.npz", allow_pickle=False, **vars(run.predictions))
+    (folder / "run.json").write_text(run.record.model_dump_json(indent=2) + "\n", encoding="utf-8")
+
+
+def _slug(name: str) -> str:
+    """A folder name: letters, digits, ``_``, ``.`` and ``-``, never hidden or empty."""
+    return re.sub(r"[^\w.-]+", "--", name).lstrip(".") or "unnamed"

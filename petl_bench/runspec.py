@@ -1,0 +1,105 @@
+"""RunSpec: everything that makes a run the experiment it is, and the keys derived from it.
+
+What cannot change a run's numbers by intent is not here: device, workers, threads, paths, card names, time.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from petl_bench.canonical import canonical, digest
+from petl_bench.cards import Augment, Features, Optimizer, Protocol
+from petl_bench.seeds import Streams
+
+TRAINING_NUMERICS_VERSION = 1
+"""Bumped whenever features, augmentation, splits or the training loop would give other numbers for the same spec."""
+
+Precision = Literal["fp32", "bf16"]
+
+
+class Settings(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class MethodSpec(Settings):
+    """A method's code and its resolved hyperparameters.
+
+    ``source`` identifies code that is not built in. ``unkeyed`` names hyperparameters at the value they were
+    introduced with: stored, but no part of the keys.
+    """
+
+    implementation: str
+    numerics_version: int
+    hyperparameters: dict[str, Any]
+    source: str = ""
+    unkeyed: tuple[str, ...] = ()
+
+
+class DataSpec(Settings):
+    """The clips (by fingerprint), how they are split and what the model is given of them."""
+
+    fingerprint: str
+    class_count: int
+    metric: str
+    protocol: Protocol
+    features: Features
+    augment: Augment
+
+
+class TrainingSpec(Settings):
+    """The training recipe: AdamW with a cosine per step to 0, cross-entropy, best validation epoch restored."""
+
+    optimizer: Optimizer
+    epochs: int
+    batch_size: int
+    precision: Precision = "fp32"
+    numerics_version: int = TRAINING_NUMERICS_VERSION
+
+
+class Switches(Settings):
+    """Where the code behind the literature and a careful protocol differ, each a switch of its own.
+
+    position_embeddings: ``adapted`` - cut from the middle or interpolated to the benchmark's length, as AST's authors
+    do; ``zeros`` - frozen zeros, as the released code of arXiv 2312.03694 leaves them at any length but 1024.
+    checkpoint: the epoch that is tested - ``best`` on validation, or ``last``.
+    """
+
+    position_embeddings: Literal["adapted", "zeros"] = "adapted"
+    checkpoint: Literal["best", "last"] = "best"
+
+
+class RunSpec(Settings):
+    """One run: (backbone, method, data and protocol, fold, seed, recipe, switches). JSON round-trip safe."""
+
+    backbone: str
+    """Fingerprint of the backbone's configuration and weights."""
+    method: MethodSpec
+    data: DataSpec
+    training: TrainingSpec
+    switches: Switches = Switches()
+    fold: int
+    seed: int
+
+    @property
+    def streams(self) -> Streams:
+        """The run's random streams."""
+        return Streams(self.seed, self.data.fingerprint, self.fold)
+
+    def run_key(self) -> str:
+        """16 hexadecimal digits: same key, same experiment."""
+        return digest(self._keyed())
+
+    def config_key(self) -> str:
+        """The key without fold and seed: one config is one row of a leaderboard."""
+        keyed = self._keyed()
+        del keyed["fold"], keyed["seed"]
+        return digest(keyed)
+
+    def _keyed(self) -> dict[str, Any]:
+        keyed: dict[str, Any] = canonical(self)
+        method = keyed["method"]
+        for name in method.pop("unkeyed"):
+            del method["hyperparameters"][name]
+        return keyed

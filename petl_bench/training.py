@@ -1,0 +1,246 @@
+"""One run, from RunSpec to record: attach, train, keep the best validation epoch, test it, detach."""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from importlib.metadata import version
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from petl_bench.backbones.base import Backbone
+from petl_bench.benchmarks.augment import clip_numbers, mask
+from petl_bench.benchmarks.splits import Split
+from petl_bench.diagnosis import diagnose
+from petl_bench.metrics import evaluate
+from petl_bench.plan import PlannedRun
+from petl_bench.registry import METHODS
+from petl_bench.results import FinishedRun, MetaInfo, Predictions, RunInfo, RunRecord, TrainInfo
+from petl_bench.runspec import RunSpec
+from petl_bench.workbench import Workbench
+
+EVALUATION_BATCH = 64
+PACKAGES = ("petl-bench", "torch", "torchaudio", "transformers", "numpy", "scikit-learn")
+
+OnEpoch = Callable[[int, dict[str, float]], None]
+
+
+class NotFiniteError(RuntimeError):
+    """A loss that is NaN or infinite, with a diagnosis."""
+
+
+def train_run(planned: PlannedRun, workbench: Workbench, on_epoch: OnEpoch | None = None) -> FinishedRun:
+    """Train and test one run. Raises NotFiniteError, naming tensor and step, where the loss is no number any more."""
+    spec = planned.spec
+    started = time.perf_counter()
+    backbone = workbench.backbone(spec)
+    split = workbench.split(spec)
+    inputs = Inputs(spec, workbench)
+    method = METHODS.load(planned.code).cls
+    method = method(method.Config.model_validate(spec.method.hyperparameters))
+    if workbench.device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(workbench.device)
+    try:
+        with seeded(spec, "initialisation"):
+            method.attach(backbone)
+        with seeded(spec, "head"):
+            backbone.add_head(spec.data.class_count)
+        backbone.to(workbench.device)
+
+        epochs, best = fit(spec, backbone, inputs, split, on_epoch or (lambda epoch, log: None))
+        if spec.switches.checkpoint == "best":
+            backbone.restore(best.state)
+        validation_logits = predict(spec, backbone, inputs, split.validation)
+        test_logits = predict(spec, backbone, inputs, split.test)
+
+        tested = best.epoch if spec.switches.checkpoint == "best" else len(epochs)
+        targets = workbench.dataset.targets
+        train_time = sum(epoch["train_time"] for epoch in epochs)
+        roles = backbone.parameters_by_role()
+        trainable = sum(roles.values())
+        surplus = method.published_surplus(backbone.geometry)
+        train_info = TrainInfo(
+            num_trainable_params=trainable,
+            num_total_params=backbone.total_parameters(),
+            parameters=roles,
+            published_count=trainable - roles["head"] - backbone.trained_in_final_norm() + surplus,
+            best_epoch=best.epoch,
+            tested_epoch=tested,
+            train_time=train_time,
+            clips_per_second=len(split.train) * len(epochs) / train_time,
+            peak_memory=_peak_memory(workbench.device),
+            metrics={
+                "validation": evaluate(validation_logits, targets[split.validation]),
+                "test": evaluate(test_logits, targets[split.test]),
+            },
+        )
+    finally:
+        backbone.detach()
+    run_info = RunInfo(
+        run_key=planned.key,
+        config_key=spec.config_key(),
+        created_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        total_time=time.perf_counter() - started,
+    )
+    record = RunRecord(run_info=run_info, spec=spec, train_info=train_info, meta_info=_meta(planned, workbench, split))
+    return FinishedRun(record, epochs, _predictions(workbench, split, validation_logits, test_logits))
+
+
+class Best:
+    """The best validation epoch so far: highest metric, then lowest loss, then earliest; and a real copy of it."""
+
+    def __init__(self) -> None:
+        self.score = (-float("inf"), -float("inf"))
+        self.epoch = 0
+        self.state: dict[str, Tensor] = {}
+
+    def offer(self, epoch: int, metric: float, loss: float, backbone: Backbone) -> None:
+        if (metric, -loss) > self.score:
+            self.score, self.epoch, self.state = (metric, -loss), epoch, backbone.trained_state()
+
+
+class Inputs:
+    """Batches of normalised features on the device."""
+
+    def __init__(self, spec: RunSpec, workbench: Workbench) -> None:
+        self.table = workbench.features(spec.data.features)
+        self.targets = torch.from_numpy(workbench.dataset.targets)
+        self.clips = clip_numbers(workbench.dataset.ids)
+        self.device = workbench.device
+        self.mean = spec.data.features.mean
+        self.scale = 2 * spec.data.features.std
+
+    def batch(self, indices: npt.NDArray[np.int64]) -> tuple[Tensor, Tensor]:
+        """Features ``[batch, frames, bins]``, as AST's extractor normalises them, and targets ``[batch]``."""
+        features = torch.from_numpy(self.table[indices]).to(self.device)
+        return (features - self.mean) / self.scale, self.targets[indices].to(self.device)
+
+
+def fit(
+    spec: RunSpec, backbone: Backbone, inputs: Inputs, split: Split, on_epoch: OnEpoch
+) -> tuple[list[dict[str, float]], Best]:
+    """Train for all epochs: AdamW, cosine per step to 0, cross-entropy. Returns the epochs' logs and the best epoch."""
+    recipe, settings, augment = spec.training, spec.training.optimizer, spec.data.augment
+    optimizer = torch.optim.AdamW(
+        backbone.trained_parameters(),
+        lr=settings.lr,
+        betas=settings.betas,
+        eps=settings.eps,
+        weight_decay=settings.weight_decay,
+    )
+    batches = -(-len(split.train) // recipe.batch_size)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, recipe.epochs * batches)
+    best, logs = Best(), []
+
+    for epoch in range(1, recipe.epochs + 1):
+        started = time.perf_counter()
+        backbone.train()
+        order = np.random.default_rng(spec.streams.derive("batches", epoch)).permutation(split.train)
+        masks = spec.streams.derive("augmentation", epoch)
+        total = torch.zeros((), device=inputs.device)
+        with seeded(spec, "dropout", epoch):
+            for number, start in enumerate(range(0, len(order), recipe.batch_size)):
+                indices = order[start : start + recipe.batch_size]
+                features, targets = inputs.batch(indices)
+                if augment.time_mask or augment.frequency_mask:
+                    features = mask(features, inputs.clips[indices], masks, augment)
+                with precision_of(spec, inputs.device):
+                    logits = backbone(features)
+                loss = nn.functional.cross_entropy(logits.float(), targets)
+                if not torch.isfinite(loss):
+                    step = (epoch - 1) * batches + number + 1
+                    with precision_of(spec, inputs.device):
+                        raise NotFiniteError(diagnose(backbone, features, step, epoch))
+                optimizer.zero_grad(set_to_none=True)
+                loss.backward()  # type: ignore[no-untyped-call]
+                optimizer.step()
+                schedule.step()
+                total += loss.detach() * len(indices)
+        train_time = time.perf_counter() - started
+
+        measured = evaluate(predict(spec, backbone, inputs, split.validation), inputs.targets.numpy()[split.validation])
+        log = {
+            "epoch": epoch,
+            "train_loss": float(total) / len(order),
+            "validation_loss": measured["loss"],
+            "validation_accuracy": measured["accuracy"],
+            "lr": float(schedule.get_last_lr()[0]),
+            "train_time": train_time,
+        }
+        best.offer(epoch, measured[spec.data.metric], measured["loss"], backbone)
+        logs.append(log)
+        on_epoch(epoch, log)
+    return logs, best
+
+
+@torch.inference_mode()
+def predict(
+    spec: RunSpec, backbone: Backbone, inputs: Inputs, indices: npt.NDArray[np.int64]
+) -> npt.NDArray[np.float32]:
+    """Logits ``[clips, classes]`` of the clips at ``indices``, in eval mode."""
+    backbone.eval()
+    parts = []
+    for start in range(0, len(indices), EVALUATION_BATCH):
+        features, _ = inputs.batch(indices[start : start + EVALUATION_BATCH])
+        with precision_of(spec, inputs.device):
+            parts.append(backbone(features).float().cpu())
+    logits: npt.NDArray[np.float32] = torch.cat(parts).numpy()
+    return logits
+
+
+def precision_of(spec: RunSpec, device: torch.device) -> torch.autocast:
+    """bf16 autocast where the run asks for it."""
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=spec.training.precision == "bf16")
+
+
+@contextmanager
+def seeded(spec: RunSpec, stream: str, *parts: int) -> Iterator[None]:
+    """Run the block under torch's generators seeded for a stream of the run; they are as before afterwards."""
+    with torch.random.fork_rng():
+        torch.manual_seed(spec.streams.derive(stream, *parts))
+        yield
+
+
+def _peak_memory(device: torch.device) -> int | None:
+    return torch.cuda.max_memory_allocated(device) if device.type == "cuda" else None
+
+
+def _predictions(
+    workbench: Workbench, split: Split, validation: npt.NDArray[np.float32], test: npt.NDArray[np.float32]
+) -> Predictions:
+    dataset = workbench.dataset
+    return Predictions(
+        validation_ids=dataset.ids[split.validation],
+        validation_groups=dataset.groups[split.validation],
+        validation_targets=dataset.targets[split.validation],
+        validation_logits=validation,
+        test_ids=dataset.ids[split.test],
+        test_groups=dataset.groups[split.test],
+        test_targets=dataset.targets[split.test],
+        test_logits=test,
+    )
+
+
+def _meta(planned: PlannedRun, workbench: Workbench, split: Split) -> MetaInfo:
+    device, description = workbench.device, workbench.source.description
+    return MetaInfo(
+        model_info={"name": planned.backbone, "note": description.note, **vars(description.geometry)},
+        dataset_info={
+            "name": planned.benchmark,
+            "class_names": list(workbench.dataset.class_names),
+            "clips": {part: len(indices) for part, indices in vars(split).items()},
+            "limit": workbench.limit,
+        },
+        package_info={name: version(name) for name in PACKAGES} | {"python": platform.python_version()},
+        system_info={
+            "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
+            "threads": torch.get_num_threads(),
+            "platform": platform.platform(),
+        },
+    )

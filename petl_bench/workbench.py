@@ -1,0 +1,95 @@
+"""Workbench: what many runs share, loaded once: the data set, its features, the backbone, the device."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from petl_bench.backbones.base import Backbone
+from petl_bench.backbones.resolve import BackboneSource, resolve
+from petl_bench.benchmarks.dataset import Dataset, open_dataset
+from petl_bench.benchmarks.features import Progress, features_of
+from petl_bench.benchmarks.splits import Split, split
+from petl_bench.cards import BenchmarkCard, Features
+from petl_bench.errors import UserError
+from petl_bench.locations import data_folder
+from petl_bench.plan import Subject
+from petl_bench.runspec import RunSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable
+
+
+@dataclass
+class Workbench:
+    """Loaded things, by what identifies them. A resident worker keeps one for all its runs."""
+
+    dataset: Dataset
+    source: BackboneSource
+    device: torch.device
+    limit: int | None = None
+    _kept: dict[Hashable, Any] = field(default_factory=dict)
+
+    @classmethod
+    def open(
+        cls, benchmark: str, card: BenchmarkCard, data_dir: Path | None, limit: int | None, device: str
+    ) -> Workbench:
+        """Find the data set and the backbone and check them; nothing large is loaded yet."""
+        chosen = _device(device)
+        dataset = open_dataset(benchmark, card, data_folder(benchmark, data_dir), limit)
+        return cls(dataset, resolve(card.backbone), chosen, limit)
+
+    @property
+    def subject(self) -> Subject:
+        """What the planner must know."""
+        return Subject(
+            data_fingerprint=self.dataset.fingerprint,
+            class_count=len(self.dataset.class_names),
+            backbone=self.source.label,
+            backbone_fingerprint=self.source.description.fingerprint,
+            geometry=self.source.description.geometry,
+        )
+
+    def notes(self) -> list[str]:
+        """What must stand under every table made here."""
+        notes = self.dataset.notes()
+        if self.source.description.note:
+            notes.append(f"backbone {self.source.label}: {self.source.description.note}")
+        return notes
+
+    def features(self, features: Features, progress: Progress | None = None) -> npt.NDArray[np.float32]:
+        """Log-mel of all clips, ``[clips, frames, bins]``, memory-mapped, not normalised."""
+        key = ("features", features.frames, features.bins)
+        if key not in self._kept:
+            self._kept[key] = features_of(self.dataset, features, progress)
+        kept: npt.NDArray[np.float32] = self._kept[key]
+        return kept
+
+    def backbone(self, spec: RunSpec) -> Backbone:
+        """The resident backbone for inputs of the run's length, in its loaded state."""
+        key = ("backbone", spec.data.features.frames, spec.switches.position_embeddings)
+        if key not in self._kept:
+            loaded = self.source.cls.load(self.source.folder, key[1], key[2])
+            self._kept[key] = loaded.to(self.device)
+        kept: Backbone = self._kept[key]
+        return kept
+
+    def split(self, spec: RunSpec) -> Split:
+        return split(self.dataset, spec.data.protocol, spec.fold)
+
+
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).partition("\n")[0]
+        raise UserError(f"--device {name}: not usable here ({reason}); give cpu, cuda, cuda:N or auto") from error
+    return device
