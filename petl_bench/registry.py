@@ -94,9 +94,14 @@ class Registry(Generic[T]):
         if name in self.built_in:
             return Implementation(name, self._member_of(import_module(f"{self.package}.{name}")))
         if name in self.plugins:
-            cls = self.plugins[name].load()
-            return Implementation(name, self._checked(cls, name), _distribution(self.plugins[name]))
+            return Implementation(name, self._load_plugin(self.plugins[name]), _distribution(self.plugins[name]))
         raise UserError(f"unknown {self.kind} '{name}'{nearest(name, self.names())}; known: {', '.join(self.names())}")
+
+    def _load_plugin(self, point: EntryPoint) -> type[T]:
+        try:
+            return self._checked(point.load(), point.name)
+        except (ImportError, AttributeError) as error:
+            raise UserError(f"{self.kind} '{point.name}' of {_distribution(point)} fails on import: {error}") from error
 
     def _load_file(self, name: str) -> Implementation[T]:
         path_text, _, class_name = name.rpartition(":")

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from functools import cache
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import soundfile
 import torch
-from torchaudio.transforms import Resample
+from torchaudio.functional import resample
 
 from petl_bench.errors import UserError
 
@@ -28,9 +27,4 @@ def read_audio(path: Path) -> tuple[npt.NDArray[np.float32], int]:
 def to_mono(samples: npt.NDArray[np.float32], rate: int) -> torch.Tensor:
     """``[channels, samples]`` at ``rate`` Hz -> ``[samples]`` at 16 kHz: channels averaged, torchaudio's resampler."""
     mono = torch.from_numpy(np.ascontiguousarray(samples)).mean(dim=0)
-    return mono if rate == RATE else _resampler(rate)(mono)
-
-
-@cache
-def _resampler(rate: int) -> Resample:
-    return Resample(rate, RATE)
+    return mono if rate == RATE else resample(mono, rate, RATE)

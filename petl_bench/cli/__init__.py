@@ -6,12 +6,15 @@ Heavy imports stay inside the functions, so that ``--help`` and ``ls`` answer at
 from __future__ import annotations
 
 import pkgutil
+import re
 import sys
 from importlib import import_module
+from typing import Annotated
 
 import typer
-from typer.exceptions import Abort, Exit, TyperException
+from typer.exceptions import Abort, TyperException
 
+import petl_bench
 from petl_bench.errors import UserError
 
 MISTAKE, INTERRUPTED = 2, 130
@@ -23,18 +26,16 @@ def application() -> typer.Typer:
         name="petl-bench",
         help="Fair comparisons of parameter-efficient transfer learning methods on audio transformers.",
         add_completion=False,
-        no_args_is_help=True,
         rich_markup_mode=None,
         context_settings={"help_option_names": ["-h", "--help"]},
     )
 
     @app.callback()
-    def version(show: bool = typer.Option(False, "--version", help="Print the version and stop.")) -> None:
-        if show:
-            import petl_bench
-
-            print(f"petl-bench {petl_bench.__version__}")
-            raise typer.Exit()
+    def options(
+        version: Annotated[
+            bool, typer.Option("--version", help="Print the version and stop.", callback=_version, is_eager=True)
+        ] = False,
+    ) -> None: ...
 
     for module in pkgutil.iter_modules(__path__):
         if not module.name.startswith("_"):
@@ -45,22 +46,36 @@ def application() -> typer.Typer:
 def main() -> None:
     """Run the command line; a user's mistake is one line on stderr and exit code 2."""
     try:
-        code = typer.main.get_command(application()).main(standalone_mode=False)
-        sys.exit(code if isinstance(code, int) else 0)
-    except Exit as stop:
-        sys.exit(stop.exit_code)
+        code = typer.main.get_command(application()).main(sys.argv[1:] or ["--help"], standalone_mode=False)
+        _leave(code if isinstance(code, int) else 0)
+    except (KeyboardInterrupt, Abort):
+        _leave(INTERRUPTED)
     except UserError as error:
         _complain(str(error))
     except TyperException as error:
-        if error.format_message():
-            _complain(error.format_message())
-        sys.exit(MISTAKE)
-    except (KeyboardInterrupt, Abort):
+        _complain(error.format_message() + _given(error.format_message()))
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"petl-bench {petl_bench.__version__}")
+        raise typer.Exit()
+
+
+def _leave(code: int) -> None:
+    if code == INTERRUPTED:
         print("petl-bench: stopped", file=sys.stderr)
-        sys.exit(INTERRUPTED)
-    except BrokenPipeError:
-        sys.stderr.close()
-        sys.exit(0)
+    sys.exit(code)
+
+
+def _given(message: str) -> str:
+    """What stood after the option that a message is about, where the message is about one."""
+    option = re.search(r"Invalid value for '(--[a-z-]+)'", message)
+    words = [word for argument in sys.argv[1:] for word in argument.split("=", 1)]
+    if option is None or option[1] not in words[:-1]:
+        return ""
+    last = max(at for at, word in enumerate(words[:-1]) if word == option[1])
+    return f" (given: {words[last + 1]})"
 
 
 def _complain(message: str) -> None:

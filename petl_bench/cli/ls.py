@@ -10,7 +10,6 @@ import typer
 
 from petl_bench.cli._options import Json, Results
 
-
 Listing = Literal["methods", "benchmarks", "backbones", "sweeps", "runs"]
 
 

@@ -37,7 +37,10 @@ def run(
     force: Annotated[bool, typer.Option("--force", help="Train finished runs again and replace them.")] = False,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Try runs again that failed before.")] = False,
 ) -> None:
-    """Train every (method, fold, seed) that is not on record, record each run, and print a summary table."""
+    """Train every (method, fold, seed) and print a table.
+
+    What is on record is not trained again: an interrupted study goes on with the same command.
+    """
     from petl_bench.plan import Request, check_settings, choose_benchmark, choose_methods
 
     request = Request(

@@ -15,7 +15,7 @@ def show(
     name: Annotated[str, typer.Argument(help="Name of a card or backbone, a card's path, or a run key.")],
     results: Results = Path("results"),
 ) -> None:
-    """Show a card as it is written, a backbone, or the record of a run."""
+    """Show one card, backbone or run in full."""
     from petl_bench.cards import KINDS, SCHEMAS, card_files, read_card
     from petl_bench.registry import BACKBONES
 

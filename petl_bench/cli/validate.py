@@ -18,7 +18,10 @@ def validate(
         list[Path] | None, typer.Argument(help="Cards to check, in folders named after their kind. [default: all]")
     ] = None,
 ) -> None:
-    """Check cards: keys, values, and that what they name exists. Exit code 2 where one is wrong."""
+    """Check cards against schemas and code.
+
+    Exit code 2 where one is wrong.
+    """
     wrong = 0
     for file in _chosen(cards or []):
         try:

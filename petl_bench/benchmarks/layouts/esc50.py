@@ -24,8 +24,11 @@ class Esc50(FileLayout):
             rows = list(csv.DictReader(file))
         if not rows or any(row.get(column) is None for row in rows for column in COLUMNS):
             raise UserError(f"{table}: needs rows with the columns {', '.join(COLUMNS)}")
-        self._target = {row["category"]: int(row["target"]) for row in rows}
-        return [Clip(row["filename"], row["category"], row["src_file"], fold=int(row["fold"])) for row in rows]
+        try:
+            self._target = {row["category"]: int(row["target"]) for row in rows}
+            return [Clip(row["filename"], row["category"], row["src_file"], fold=int(row["fold"])) for row in rows]
+        except ValueError as error:
+            raise UserError(f"{table}: fold and target must be whole numbers: {error}") from error
 
     def path(self, clip: Clip) -> Path:
         return self.folder / "audio" / clip.id

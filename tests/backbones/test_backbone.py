@@ -1,0 +1,175 @@
+"""Sites, trained parameters, and the way back to the loaded state."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import ASTConfig, ASTModel
+
+from petl_bench.backbones.ast import AST, adapt_position_embeddings
+from petl_bench.backbones.mini import Mini
+from petl_bench.backbones.resolve import resolve
+from petl_bench.errors import UserError
+from petl_bench.methods.base import Method
+from petl_bench.methods.conformer import Conformer
+from petl_bench.methods.full import Full
+from petl_bench.methods.linear import Linear
+from petl_bench.methods.lora import Lora
+
+METHODS = {
+    "linear": Linear(Linear.Config()),
+    "full": Full(Full.Config()),
+    "lora": Lora(Lora.Config(targets=("q", "k", "v", "o", "fc1", "fc2"))),
+    "conformer": Conformer(Conformer.Config(reduction_rate=16)),
+}
+
+
+def state_of(backbone: AST) -> dict[str, torch.Tensor]:
+    return {name: tensor.clone() for name, tensor in backbone.state_dict().items()}
+
+
+def train_a_little(backbone: AST) -> None:
+    optimizer = torch.optim.AdamW(backbone.trained_parameters(), lr=1e-2)
+    for step in range(2):
+        features = torch.randn(2, 100, 128, generator=torch.Generator().manual_seed(step))
+        optimizer.zero_grad()
+        torch.nn.functional.cross_entropy(backbone.train()(features), torch.tensor([0, 1])).backward()
+        optimizer.step()
+
+
+@pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)
+def test_only_what_is_marked_changes_and_detach_restores_bit_for_bit(method: Method) -> None:
+    backbone = Mini.load(None, frames=100)
+    loaded = state_of(backbone)
+    method.attach(backbone)
+    backbone.add_head(3)
+    train_a_little(backbone)
+    changed = {name for name in loaded if not torch.equal(loaded[name], backbone.state_dict()[name])}
+    assert changed
+    assert changed <= set(backbone.roles)
+
+    backbone.detach()
+    assert backbone.state_dict().keys() == loaded.keys()
+    assert all(torch.equal(loaded[name], tensor) for name, tensor in backbone.state_dict().items())
+    assert not any(p.requires_grad or p.grad is not None for p in backbone.parameters())
+    assert not any(module.training for module in backbone.modules())
+    assert not any(module._forward_hooks or module._forward_pre_hooks for module in backbone.modules())
+    assert backbone.trained_parameters() == []
+
+
+def test_lora_starts_as_identity() -> None:
+    backbone = Mini.load(None, frames=100)
+    features = torch.randn(2, 100, 128, generator=torch.Generator().manual_seed(0))
+    before = backbone.tokens(features)
+    METHODS["lora"].attach(backbone)
+    assert torch.equal(before, backbone.tokens(features))
+
+
+def test_attachments_to_a_site_apply_in_order_and_see_through_tuples() -> None:
+    backbone = Mini.load(None, frames=100)
+    features = torch.randn(1, 100, 128, generator=torch.Generator().manual_seed(0))
+    seen: list[torch.Tensor] = []
+
+    def record(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        seen.append(y)
+        return y
+
+    site = backbone.site("mhsa", 0)
+    site.on_output(record)
+    site.on_output(lambda x, y: y + 1)
+    site.on_output(lambda x, y: 2 * y)
+    site.on_output(record)
+    backbone.tokens(features)
+    torch.testing.assert_close(seen[1], 2 * (seen[0] + 1))
+
+
+def test_an_input_can_be_replaced() -> None:
+    backbone = Mini.load(None, frames=100)
+    features = torch.randn(1, 100, 128, generator=torch.Generator().manual_seed(0))
+    plain = backbone.tokens(features)
+    backbone.site("norm_final").on_input(torch.zeros_like)
+    bias = backbone.model.layernorm.bias
+    assert not torch.equal(plain, backbone.tokens(features))
+    torch.testing.assert_close(backbone.tokens(features), bias.expand_as(plain))
+
+
+def test_trained_state_is_a_real_copy_with_buffers() -> None:
+    backbone = Mini.load(None, frames=100)
+    METHODS["conformer"].attach(backbone)
+    backbone.add_head(3)
+    kept = backbone.trained_state()
+    original = {name: tensor.clone() for name, tensor in kept.items()}
+    train_a_little(backbone)
+    assert all(torch.equal(kept[name], original[name]) for name in kept)
+    assert any(name.endswith("running_var") for name in kept)
+    backbone.restore(kept)
+    assert all(torch.equal(tensor, original[name]) for name, tensor in backbone.trained_state().items())
+
+
+def grid_of(rows: int, columns: int) -> torch.Tensor:
+    """Position embeddings whose first channel is the row and second the column; special tokens are -1, -2."""
+    row, column = torch.meshgrid(torch.arange(rows), torch.arange(columns), indexing="ij")
+    patches = torch.stack([row.flatten(), column.flatten()], dim=1).float()
+    return torch.cat([torch.tensor([[-1.0, -1.0], [-2.0, -2.0]]), patches])[None]
+
+
+@pytest.mark.parametrize(("time", "first"), [(9, 46), (49, 26), (100, 0)])
+def test_position_embeddings_are_cut_from_the_middle(time: int, first: int) -> None:
+    """As in AST's own code: 50 - time // 2 on the 12 x 101 grid of the AudioSet checkpoint."""
+    adapted = adapt_position_embeddings(grid_of(12, 101), (12, 101), time)
+    assert adapted.shape == (1, 2 + 12 * time, 2)
+    assert adapted[0, :2].tolist() == [[-1.0, -1.0], [-2.0, -2.0]]
+    plane = adapted[0, 2:].view(12, time, 2)
+    assert plane[3, :, 1].tolist() == list(range(first, first + time))
+    assert plane[:, 0, 0].tolist() == list(range(12))
+
+
+def test_longer_inputs_interpolate_position_embeddings() -> None:
+    plane = adapt_position_embeddings(grid_of(4, 5), (4, 5), 10)[0, 2:].view(4, 10, 2)
+    torch.testing.assert_close(plane[2, :, 0], torch.full((10,), 2.0))
+    torch.testing.assert_close(plane[0, 4:6, 1], torch.tensor([1.75, 2.25]))
+
+
+def test_the_zeros_switch_leaves_embeddings_at_the_native_length() -> None:
+    assert Mini.load(None, 512, "zeros").model.embeddings.position_embeddings.abs().sum() > 0
+    assert Mini.load(None, 100, "zeros").model.embeddings.position_embeddings.abs().sum() == 0
+
+
+def test_a_local_checkpoint_loads_whole_and_its_fingerprint_is_its_content(tmp_path: Path) -> None:
+    config = ASTConfig(hidden_size=32, num_hidden_layers=1, num_attention_heads=2, intermediate_size=64, max_length=64)
+    model = ASTModel(config)
+    for folder in ("one", "two"):
+        model.save_pretrained(tmp_path / folder)
+    one, two = resolve(str(tmp_path / "one")), resolve(str(tmp_path / "two"))
+    assert one.description.fingerprint == two.description.fingerprint
+    backbone = one.cls.load(one.folder, 64)
+    assert all(torch.equal(tensor, model.state_dict()[name]) for name, tensor in backbone.model.state_dict().items())
+
+    with torch.no_grad():
+        model.layernorm.bias += 1
+    model.save_pretrained(tmp_path / "two")
+    assert resolve(str(tmp_path / "two")).description.fingerprint != one.description.fingerprint
+
+
+def test_a_checkpoint_that_lacks_tensors_is_refused(tmp_path: Path) -> None:
+    model = ASTModel(ASTConfig(hidden_size=32, num_hidden_layers=1, num_attention_heads=2, intermediate_size=64))
+    kept = {name: tensor for name, tensor in model.state_dict().items() if "fc1" not in name}
+    model.save_pretrained(tmp_path, state_dict=kept)
+    source = resolve(str(tmp_path))
+    with pytest.raises(UserError, match="lacks 2 tensors"):
+        source.cls.load(source.folder, 100)
+
+
+def test_pickled_weights_are_not_loaded(tmp_path: Path) -> None:
+    ASTConfig().save_pretrained(tmp_path)
+    torch.save({}, tmp_path / "pytorch_model.bin")
+    with pytest.raises(UserError, match="pickled"):
+        resolve(str(tmp_path))
+
+
+def test_mini_is_the_same_on_every_load() -> None:
+    first, second = Mini.load(None, 100), Mini.load(None, 100)
+    assert all(torch.equal(tensor, second.state_dict()[name]) for name, tensor in first.state_dict().items())
+    assert Mini.describe(None).note == "random weights, not pretrained"

@@ -1,0 +1,82 @@
+"""Log-mel features against torchaudio's Kaldi port and transformers' AST extractor, and the cache's promises."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torchaudio
+from transformers import ASTFeatureExtractor
+
+from petl_bench.benchmarks.audio import to_mono
+from petl_bench.benchmarks.dataset import open_dataset
+from petl_bench.benchmarks.features import features_of, log_mel
+from petl_bench.cards import BenchmarkCard, Features, find_card, read_card
+from petl_bench.locations import cache_folder
+
+
+def clips(samples: int, count: int = 3) -> torch.Tensor:
+    random = torch.Generator().manual_seed(0)
+    return 0.1 * torch.randn(count, samples, generator=random)
+
+
+@pytest.mark.parametrize("samples", [400, 559, 560, 16_000, 80_001])
+def test_log_mel_equals_torchaudio_kaldi(samples: int) -> None:
+    waveforms = clips(samples)
+    ours = log_mel(waveforms)
+    for waveform, mel in zip(waveforms, ours, strict=True):
+        kaldi = torchaudio.compliance.kaldi.fbank(
+            waveform[None], sample_frequency=16_000, window_type="hanning", num_mel_bins=128
+        )
+        torch.testing.assert_close(mel, kaldi, atol=1e-5, rtol=0)
+
+
+def test_silence_is_floored_as_in_kaldi() -> None:
+    silence = torch.zeros(1, 4_000)
+    kaldi = torchaudio.compliance.kaldi.fbank(silence, window_type="hanning", num_mel_bins=128)
+    torch.testing.assert_close(log_mel(silence)[0], kaldi)
+
+
+@pytest.mark.parametrize("frames", [60, 98, 100, 130])
+def test_features_equal_the_ast_extractor(frames: int) -> None:
+    card = read_card(find_card("benchmarks", "synthetic"), BenchmarkCard)
+    dataset = open_dataset("synthetic", card, Path(), limit=1)
+    settings = Features(frames=frames)
+    table = features_of(dataset, settings)
+    extractor = ASTFeatureExtractor(max_length=frames)
+    for index in (0, 17, len(dataset.clips) - 1):
+        waveform = to_mono(*dataset.layout.read(dataset.clips[index])).numpy()
+        expected = extractor(waveform, sampling_rate=16_000, return_tensors="np")["input_values"][0]
+        normalised = (table[index] - settings.mean) / (2 * settings.std)
+        np.testing.assert_allclose(normalised, expected, atol=1e-5, rtol=0)
+
+
+def test_real_clips_equal_the_ast_extractor(shared_data: Path) -> None:
+    """44.1 kHz recordings, some shorter than five seconds: resampled, cut or padded, then normalised."""
+    card = read_card(find_card("benchmarks", "esc10"), BenchmarkCard)
+    dataset = open_dataset("esc10", card, shared_data / "ESC-10", limit=1)
+    table = features_of(dataset, card.features)
+    extractor = ASTFeatureExtractor(max_length=card.features.frames)
+    for index in range(0, len(dataset.clips), 7):
+        samples, rate = dataset.layout.read(dataset.clips[index])
+        waveform = torchaudio.functional.resample(torch.from_numpy(samples).mean(0), rate, 16_000).numpy()
+        expected = extractor(waveform, sampling_rate=16_000, return_tensors="np")["input_values"][0]
+        normalised = (table[index] - card.features.mean) / (2 * card.features.std)
+        np.testing.assert_allclose(normalised, expected, atol=1e-5, rtol=0)
+
+
+def test_an_interrupted_extraction_leaves_no_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PETL_BENCH_CACHE", str(tmp_path))
+    card = read_card(find_card("benchmarks", "synthetic"), BenchmarkCard)
+    dataset = open_dataset("synthetic", card, Path(), limit=1)
+
+    def interrupt(done: int, total: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        features_of(dataset, card.features, interrupt)
+    assert list((cache_folder() / "features").iterdir()) == []
+    assert features_of(dataset, card.features).shape == (50, 100, 128)
+    assert len(list((cache_folder() / "features").iterdir())) == 1

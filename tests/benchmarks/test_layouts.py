@@ -1,0 +1,175 @@
+"""Data sets as they are distributed, on small folders made here and on the real ones where they are."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from petl_bench.benchmarks.dataset import Dataset, open_dataset
+from petl_bench.benchmarks.layouts.synthetic import Synthetic
+from petl_bench.cards import BenchmarkCard, find_card, read_card
+from petl_bench.errors import UserError
+
+ESC_HEADER = "filename,fold,target,category,esc10,src_file,take\n"
+
+
+def card_of(name: str, **changes: object) -> BenchmarkCard:
+    card = read_card(find_card("benchmarks", name), BenchmarkCard)
+    return card.model_copy(update=changes)
+
+
+def write_wav(path: Path, seed: int = 0) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    soundfile.write(path, 0.1 * np.random.default_rng(seed).standard_normal(1_600), 16_000)
+
+
+@pytest.fixture
+def esc(tmp_path: Path) -> Path:
+    """Three classes with target numbers out of alphabetical order, one clip a fold; one source in two folds."""
+    rows = []
+    for target, category in ((7, "cat"), (3, "dog"), (40, "bee")):
+        for fold in range(1, 6):
+            name = f"{fold}-{target}-A.wav"
+            write_wav(tmp_path / "audio" / name, seed=10 * target + fold)
+            source = "shared" if (target, fold) in ((7, 1), (40, 2)) else f"{target}{fold}"
+            rows.append(f"{name},{fold},{target},{category},True,{source},A\n")
+    (tmp_path / "meta").mkdir()
+    (tmp_path / "meta" / "esc50.csv").write_text(ESC_HEADER + "".join(rows))
+    return tmp_path
+
+
+def open_esc(folder: Path, **changes: object) -> Dataset:
+    return open_dataset("esc", card_of("esc50", **({"class_count": None} | changes)), folder)
+
+
+def test_classes_are_compacted_in_the_data_sets_own_order(esc: Path) -> None:
+    dataset = open_esc(esc)
+    assert dataset.class_names == ("dog", "cat", "bee")
+    assert Counter(dataset.targets.tolist()) == {0: 5, 1: 5, 2: 5}
+    assert open_esc(esc, classes=("bee", "cat")).class_names == ("cat", "bee")
+
+
+def test_a_source_that_stands_in_two_folds_is_noted(esc: Path) -> None:
+    (note,) = open_esc(esc).notes()
+    assert "1 of 14 groups" in note
+    assert "(shared)" in note
+
+
+def test_the_fingerprint_is_the_content(esc: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    before = open_esc(esc).fingerprint
+    assert open_esc(esc).fingerprint == before
+    moved = tmp_path_factory.mktemp("elsewhere") / "copy"
+    esc.rename(moved)
+    assert open_esc(moved).fingerprint == before
+    write_wav(moved / "audio" / "1-3-A.wav", seed=999)
+    assert open_esc(moved).fingerprint != before
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"class_count": 50}, "holds 3 classes, the card says 50"),
+        ({"classes": ("dog", "catt")}, r"no clips of class 'catt' .*did you mean 'cat'"),
+        ({"classes": ("dog",)}, "1 class in .*: at least 2 are needed"),
+    ],
+)
+def test_data_that_is_not_what_the_card_says_is_refused(esc: Path, change: dict[str, object], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        open_esc(esc, **change)
+
+
+def test_a_missing_file_is_named(esc: Path) -> None:
+    (esc / "audio" / "2-40-A.wav").unlink()
+    with pytest.raises(UserError, match="2-40-A.wav cannot be read: No such file"):
+        open_esc(esc)
+
+
+def test_a_table_without_its_columns_is_refused(esc: Path) -> None:
+    (esc / "meta" / "esc50.csv").write_text("filename,fold\na.wav,1\n")
+    with pytest.raises(UserError, match=r"esc50.csv: needs rows with the columns filename, fold, target"):
+        open_esc(esc)
+
+
+@pytest.mark.parametrize("bad", ["a.wav,one,3,dog,True,1,A", "a.wav,1,x,dog,True,1,A"])
+def test_a_table_with_bad_numbers_is_refused(esc: Path, bad: str) -> None:
+    (esc / "meta" / "esc50.csv").write_text(ESC_HEADER + bad + "\n")
+    with pytest.raises(UserError, match="fold and target must be whole numbers"):
+        open_esc(esc)
+
+
+def test_absent_data_is_one_line_with_folder_and_source(tmp_path: Path) -> None:
+    for name, wanted in (("esc50", "meta/esc50.csv"), ("gsc", "validation_list.txt")):
+        with pytest.raises(
+            UserError, match=f"no {wanted} in {tmp_path}; .*--data-dir.*PETL_BENCH_DATA.*get it from http"
+        ):
+            open_dataset(name, card_of(name), tmp_path)
+
+
+@pytest.fixture
+def words(tmp_path: Path) -> Path:
+    """Three words, three speakers, each speaker in one list, and what the archive holds besides words."""
+    for word in ("yes", "no", "up"):
+        for speaker in ("aa", "bb", "cc"):
+            for take in range(2):
+                write_wav(tmp_path / word / f"{speaker}_nohash_{take}.wav")
+        write_wav(tmp_path / word / "not_a_take.wav")
+    write_wav(tmp_path / "_background_noise_" / "pink_nohash_0.wav")
+    for name, speaker in (("validation_list.txt", "bb"), ("testing_list.txt", "cc")):
+        lines = [f"{word}/{speaker}_nohash_{take}.wav\n" for word in ("yes", "no", "up") for take in range(2)]
+        (tmp_path / name).write_text("".join(lines))
+    return tmp_path
+
+
+def test_speech_commands_follow_the_official_lists(words: Path) -> None:
+    dataset = open_dataset("gsc", card_of("gsc", class_count=None), words)
+    assert dataset.class_names == ("no", "up", "yes")
+    parts = {(clip.group, clip.part) for clip in dataset.clips}
+    assert parts == {("aa", "train"), ("bb", "validation"), ("cc", "test")}
+    assert len(dataset.clips) == 18
+    subset = open_dataset("gsc", card_of("gsc", class_count=None, classes=("yes", "no")), words)
+    assert len(subset.clips) == 12
+
+
+def test_a_limit_keeps_so_many_clips_of_each_class_in_each_list(words: Path) -> None:
+    dataset = open_dataset("gsc", card_of("gsc", class_count=None), words, limit=1)
+    assert Counter((clip.label, clip.part) for clip in dataset.clips) == {
+        (word, part): 1 for word in ("yes", "no", "up") for part in ("train", "validation", "test")
+    }
+
+
+def test_synthetic_clips_are_the_same_on_every_machine() -> None:
+    layout = Synthetic(Path())
+    clips = layout.scan()
+    assert len(clips) == len({clip.id for clip in clips}) == 400
+    assert Counter((clip.label, clip.fold) for clip in clips).keys() == {(c.label, c.fold) for c in clips}
+    first, rate = layout.read(clips[0])
+    again, _ = Synthetic(Path("elsewhere")).read(clips[0])
+    assert rate == 16_000
+    assert first.shape == (1, 16_000)
+    assert np.array_equal(first, again)
+    assert not np.array_equal(first, layout.read(clips[1])[0])
+    assert np.isfinite(first).all()
+    assert 0.01 < np.abs(first).max() < 1
+
+
+def test_the_real_esc10(shared_data: Path) -> None:
+    dataset = open_dataset("esc10", card_of("esc10"), shared_data / "ESC-10")
+    assert len(dataset.clips) == 400
+    assert Counter((clip.label, clip.fold) for clip in dataset.clips) == {
+        (name, fold): 8 for name in dataset.class_names for fold in range(1, 6)
+    }
+    folds: dict[tuple[str, str], set[int | None]] = defaultdict(set)
+    for clip in dataset.clips:
+        folds[clip.group, clip.label].add(clip.fold)
+    assert all(len(found) == 1 for found in folds.values())
+
+
+def test_the_real_speech_commands(shared_data: Path) -> None:
+    dataset = open_dataset("gsc", card_of("gsc"), shared_data / "speech_commands_v0.02_sample")
+    assert len(dataset.class_names) == 35
+    assert Counter(clip.part for clip in dataset.clips) == {"train": 1_464, "validation": 305, "test": 639}
+    assert dataset.notes() == []

@@ -1,0 +1,78 @@
+"""Splits: the published rotation, official lists, and held-out parts that keep groups whole."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from petl_bench.benchmarks.dataset import Clip, Dataset
+from petl_bench.benchmarks.layouts.synthetic import Synthetic
+from petl_bench.benchmarks.splits import Split, split
+from petl_bench.cards import Protocol
+from petl_bench.errors import UserError
+
+ROTATION = Protocol(folds=5, validation="previous_fold")
+HELD_OUT = Protocol(folds=5, validation="held_out")
+
+
+def dataset_of(clips: list[Clip]) -> Dataset:
+    names = tuple(sorted({clip.label for clip in clips}))
+    return Dataset("some", tuple(clips), names, "0", Synthetic(Path()))
+
+
+SYNTHETIC = dataset_of(Synthetic(Path()).scan())
+
+
+def folds_in(indices: np.ndarray) -> set[int | None]:
+    return {SYNTHETIC.clips[index].fold for index in indices}
+
+
+def assert_partition(found: Split) -> None:
+    together = np.concatenate([found.train, found.validation, found.test])
+    assert len(np.unique(together)) == len(together) == len(SYNTHETIC.clips)
+
+
+@pytest.mark.parametrize(
+    ("train", "validation", "test"),
+    [({1, 2, 3}, 4, 5), ({2, 3, 4}, 5, 1), ({3, 4, 5}, 1, 2), ({4, 5, 1}, 2, 3), ({5, 1, 2}, 3, 4)],
+)
+def test_the_published_rotation(train: set[int], validation: int, test: int) -> None:
+    """arXiv 2312.03694, released code: the five (train, validation, test) triples."""
+    found = split(SYNTHETIC, ROTATION, test)
+    assert (folds_in(found.train), folds_in(found.validation), folds_in(found.test)) == (train, {validation}, {test})
+    assert_partition(found)
+
+
+@pytest.mark.parametrize("fold", range(1, 6))
+def test_a_held_out_tenth_is_stratified_and_keeps_groups_whole(fold: int) -> None:
+    found = split(SYNTHETIC, HELD_OUT, fold)
+    assert_partition(found)
+    assert folds_in(found.test) == {fold}
+    groups = SYNTHETIC.groups
+    assert not set(groups[found.validation]) & set(groups[found.train])
+    counts = np.bincount(SYNTHETIC.targets[found.validation], minlength=10)
+    assert 28 <= counts.sum() <= 36
+    assert counts.min() >= 2
+    assert counts.max() <= 4
+
+
+def test_the_held_out_part_comes_from_split_seed_alone() -> None:
+    first, again = split(SYNTHETIC, HELD_OUT, 2), split(SYNTHETIC, HELD_OUT, 2)
+    assert np.array_equal(first.validation, again.validation)
+    other = split(SYNTHETIC, Protocol(folds=5, validation="held_out", split_seed=1), 2)
+    assert not np.array_equal(first.validation, other.validation)
+
+
+def test_official_lists_are_taken_as_they_are() -> None:
+    parts = ["train", "test", "validation", "train"]
+    clips = [Clip(str(i), "ab"[i % 2], str(i), part=part) for i, part in enumerate(parts)]  # type: ignore[arg-type]
+    found = split(dataset_of(clips), Protocol(), 1)
+    assert [indices.tolist() for indices in vars(found).values()] == [[0, 3], [2], [1]]
+
+
+def test_an_empty_part_is_refused() -> None:
+    clips = [Clip("a", "x", "a", part="train"), Clip("b", "y", "b", part="test")]
+    with pytest.raises(UserError, match="some: fold 1 has no validation clips"):
+        split(dataset_of(clips), Protocol(), 1)

@@ -1,0 +1,249 @@
+"""The command line as a user meets it: what it prints, and what a mistake costs him."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import petl_bench
+from petl_bench.cli import main
+
+Command = Callable[..., tuple[int, str, str]]
+TINY = ["--dataset", "synthetic", "--folds", "1-2", "--epochs", "1", "--limit", "2"]
+
+
+@pytest.fixture
+def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
+    """Run petl-bench in this process: exit code, standard output, standard error."""
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["petl-bench", *arguments])
+        with pytest.raises(SystemExit) as stop:
+            main()
+        captured = capsys.readouterr()
+        return int(stop.value.code or 0), captured.out, captured.err
+
+    return run
+
+
+def test_run_trains_records_and_prints_a_table(command: Command) -> None:
+    code, out, err = command("run", "--methods", "conformer,lora", *TINY)
+    assert (code, err) == (0, "")
+    assert "4 runs to train" in out
+    assert re.search(r"\[1/4\] conformer on synthetic, fold 1, seed 0: test \d+\.\d\d \(epoch 1 of 1, [\d.]+ s\)", out)
+    assert "synthetic, backbone mini: test accuracy, percent (partial: at most 2 clips per class and fold)" in out
+    assert re.search(
+        r"^lora +\d+\.\d\d +\d+\.\d\d +2/2 +18\.7K +1\.52% +18\.4K +256 +1,290 +[\d.]+$", out, re.MULTILINE
+    )
+    assert "random weights, not pretrained" in out
+    assert "--seeds 0-2 gives three" in out
+    assert len(list(Path("results").glob("synthetic/mini/*/*/run.json"))) == 4
+
+    code, out, _ = command("run", "--methods", "conformer,lora", *TINY)
+    assert code == 0
+    assert "0 runs to train, 4 already on record" in out
+    assert re.search(r"^conformer .* 2/2", out, re.MULTILINE)
+
+
+def test_a_failing_run_gives_exit_code_1_and_a_list(command: Command) -> None:
+    Path("bad.py").write_text(
+        "from petl_bench import Method\nclass Bad(Method):\n    def attach(self, backbone):\n        raise ValueError('no')\n"
+    )
+    code, out, _ = command("run", "--methods", "bad.py:Bad,linear", *TINY)
+    assert code == 1
+    assert "2 runs failed:" in out
+    assert "Bad on synthetic, fold 2, seed 0" in out
+    assert re.search(r"^Bad +- +- +0/2", out, re.MULTILINE)
+    assert re.search(r"^linear +\d", out, re.MULTILINE)
+    code, out, _ = command("run", "--methods", "bad.py:Bad,linear", *TINY)
+    assert code == 1
+    assert "2 already on record, 2 failed before (--retry-failed tries again)" in out
+
+
+def test_a_local_card_and_a_local_method_run(command: Command) -> None:
+    Path("methods").mkdir()
+    Path("methods/narrow.py").write_text("from petl_bench.methods.lora import Lora\nclass Narrow(Lora):\n    pass\n")
+    Path("methods/lora.toml").write_text(
+        'implementation = "narrow.py:Narrow"\ntitle = "x"\n[hyperparameters]\nrank = 1\n'
+    )
+    code, out, _ = command("run", "--methods", "lora", *TINY)
+    assert code == 0
+    assert "methods/lora.toml shadows the built-in card 'lora'" in out
+    assert list(Path("results").glob("synthetic/mini/Narrow/*/run.json"))
+
+
+MISTAKES = {
+    "unknown method": (["--methods", "conformr", *TINY], r"unknown method 'conformr' \(did you mean 'conformer'\?\)"),
+    "empty method": (["--methods", "lora,,", *TINY], "give names between commas"),
+    "unknown benchmark": (
+        ["--methods", "lora", "--dataset", "esc51"],
+        r"unknown benchmark 'esc51' \(did you mean 'esc50'",
+    ),
+    "no data": (
+        ["--methods", "lora", "--dataset", "gsc"],
+        r"no validation_list.txt in data/gsc; .*speech_commands_v0.02.tar.gz",
+    ),
+    "empty folder": (["--methods", "lora", "--dataset", "esc10", "--data-dir", "."], r"no meta/esc50.csv in \.; "),
+    "reduction rate": (
+        ["--methods", "conformer", *TINY, "--set", "conformer.reduction_rate=1000"],
+        "reduction_rate = 1000 leaves no channel of hidden size 128: at most 128",
+    ),
+    "kernel": (
+        ["--methods", "conformer", *TINY, "--set", "conformer.kernel_size=0"],
+        "kernel_size = 0: .*greater than 0",
+    ),
+    "fold": (["--methods", "lora", *TINY, "--folds", "7"], "--folds 7: synthetic has folds 1 to 5"),
+    "fold zero": (["--methods", "lora", *TINY, "--folds", "0"], "--folds 0: synthetic has folds 1 to 5"),
+    "seed list": (
+        ["--methods", "lora", *TINY, "--seeds", "1,x"],
+        "--seeds 1,x: give whole numbers, as in 0,1,2 or 0-2",
+    ),
+    "seed range": (["--methods", "lora", *TINY, "--seeds", "3-1"], "'3-1' is no range from low to high"),
+    "negative seed": (["--methods", "lora", *TINY, "--seeds=-1"], "--seeds -1: give whole numbers"),
+    "setting": (["--methods", "lora", *TINY, "--set", "lora"], "give NAME.KEY=VALUE"),
+    "setting of another": (
+        ["--methods", "lora", *TINY, "--set", "conformer.kernel_size=3"],
+        "'conformer' is no part of this run",
+    ),
+    "limit": (["--methods", "lora", *TINY, "--limit", "0"], r"--limit.*greater than or equal to 1 \(given: 0\)"),
+    "epochs": (["--methods", "lora", *TINY, "--epochs", "0"], "epochs = 0: .*greater than 0"),
+    "epochs word": (["--methods", "lora", *TINY, "--epochs", "ten"], r"--epochs.*valid integer.* \(given: ten\)"),
+    "precision": (["--methods", "lora", *TINY, "--precision", "fp16"], "--precision.*'fp16' is not one of"),
+    "device": (["--methods", "lora", *TINY, "--device", "gpu"], "--device gpu: not usable here"),
+    "backbone": (["--methods", "lora", *TINY, "--backbone", "mimi"], r"--backbone mimi: .*did you mean 'mini'"),
+    "backbone folder": (["--methods", "lora", *TINY, "--backbone", "."], "no readable config.json"),
+    "hub": (
+        ["--methods", "lora", *TINY, "--backbone", "MIT/ast-finetuned-audioset-10-10-0.4593"],
+        r"not in the hub cache .*--backbone FOLDER",
+    ),
+    "option": (["--methods", "lora", *TINY, "--epoch", "3"], "(?i)no such option: --epoch"),
+    "no methods": (TINY, "(?i)missing option '--methods'"),
+}
+
+
+@pytest.mark.parametrize(("arguments", "message"), MISTAKES.values(), ids=MISTAKES)
+def test_a_mistake_is_one_line_and_exit_code_2(
+    command: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, arguments: list[str], message: str
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    code, out, err = command("run", *arguments)
+    assert (code, out) == (2, "")
+    assert err.count("\n") == 1
+    assert err.startswith("petl-bench: ")
+    assert re.search(message, err)
+
+
+def test_a_results_folder_that_is_a_file_is_a_mistake(command: Command) -> None:
+    Path("file").touch()
+    code, _, err = command("run", "--methods", "lora", *TINY, "--results", "file")
+    assert code == 2
+    assert "--results file: cannot be written to" in err
+
+
+def test_a_bad_card_is_a_mistake(command: Command) -> None:
+    Path("methods").mkdir()
+    Path("methods/mine.toml").write_text('implementation = "lora"\ntitle = "x"\nhyperparameter = 3\n')
+    code, _, err = command("run", "--methods", "mine", *TINY)
+    assert code == 2
+    assert "methods/mine.toml: unknown key 'hyperparameter' (did you mean 'hyperparameters'?)" in err
+
+
+def test_help_and_version(command: Command) -> None:
+    assert command("--version") == (0, f"petl-bench {petl_bench.__version__}\n", "")
+    for arguments in ((), ("--help",), ("-h",)):
+        code, out, err = command(*arguments)
+        assert (code, err) == (0, "")
+        assert all(verb in out for verb in ("run", "ls", "show", "validate", "env"))
+
+
+def test_ls_lists_every_kind(command: Command) -> None:
+    code, out, _ = command("ls")
+    assert code == 0
+    for name in ("methods:", "conformer", "benchmarks:", "gsc", "backbones:", "mini", "sweeps:", "batch_size"):
+        assert name in out
+    for kind in ("methods", "benchmarks", "backbones", "sweeps", "runs"):
+        assert isinstance(json.loads(command("ls", kind, "--json")[1]), list)
+    assert command("ls", "runs")[1] == "no runs\n"
+
+
+def test_ls_runs_tells_success_failure_and_damage(command: Command) -> None:
+    command("run", "--methods", "linear", *TINY)
+    (first, second) = sorted(Path("results").glob("synthetic/mini/linear/*/run.json"))
+    second.write_text("torn")
+    rows = json.loads(command("ls", "runs", "--json")[1])
+    assert [row["status"] for row in rows] == ["success", "unreadable"]
+    assert rows[0]["run_key"] == first.parent.name
+    assert command("ls", "runs")[1].count("\n") == 2
+
+
+def test_show_tells_cards_backbones_and_runs(command: Command) -> None:
+    assert "kernel_size = 31" in command("show", "conformer")[1]
+    assert "random" in command("show", "mini")[1]
+    command("run", "--methods", "linear", *TINY)
+    key = next(Path("results").glob("synthetic/mini/linear/*")).name
+    assert json.loads(command("show", key[:8])[1])["run_info"]["run_key"] == key
+    code, _, err = command("show", "confromer")
+    assert code == 2
+    assert "nothing is called 'confromer' (did you mean 'conformer'?)" in err
+
+
+def test_validate_checks_cards_against_the_code(command: Command) -> None:
+    code, out, _ = command("validate")
+    assert code == 0
+    assert out.count("ok ") == out.count("\n")
+    Path("methods").mkdir()
+    good = 'implementation = "lora"\ntitle = "x"\n'
+    wrong = {
+        "code": 'implementation = "lorra"\ntitle = "x"\n',
+        "setting": good + "[hyperparameters]\nranks = 3\n",
+        "override": good + "[for.gsc]\nranks = 3\n",
+        "benchmark": good + "[for.gcs]\nrank = 3\n",
+        "search": good + "[search_space]\nranks = { choices = [1] }\n",
+    }
+    for name, text in wrong.items():
+        Path(f"methods/{name}.toml").write_text(text)
+        code, out, err = command("validate", f"methods/{name}.toml")
+        assert (code, out.count("wrong  ")) == (2, 1), name
+        assert "did you mean" in out
+        assert "1 of the cards is wrong" in err
+
+
+def test_env_names_versions_and_folders(command: Command) -> None:
+    facts = json.loads(command("env", "--json")[1])
+    assert facts["torch"]
+    assert facts["cache"] == f"{os.environ['PETL_BENCH_CACHE']} (PETL_BENCH_CACHE)"
+    assert "torch" in command("env")[1]
+
+
+@pytest.mark.parametrize("verb", [["ls"], ["ls", "backbones"], ["show", "conformer"], ["--help"], ["run", "--help"]])
+def test_quick_verbs_import_no_torch(verb: list[str]) -> None:
+    code = "import sys; sys.argv[1:] = sys.argv[1:]\nfrom petl_bench.cli import main\ntry: main()\nfinally: print('torch' in sys.modules, 'pandas' in sys.modules)"
+    out = subprocess.check_output([sys.executable, "-c", code, *verb], text=True)
+    assert out.endswith("False False\n")
+
+
+def test_an_interrupt_is_one_line_and_the_study_goes_on(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    import petl_bench.executors.local as local
+
+    train_run, calls = local.train_run, []
+
+    def interrupted(*arguments: object) -> object:
+        calls.append(arguments)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return train_run(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(local, "train_run", interrupted)
+    code, out, err = command("run", "--methods", "linear,lora", *TINY)
+    assert (code, err) == (130, "petl-bench: stopped\n")
+    assert "stopped after 1 of 4 runs; the same command goes on from here" in out
+    code, out, _ = command("run", "--methods", "linear,lora", *TINY)
+    assert code == 0
+    assert "3 runs to train, 1 already on record" in out

@@ -1,0 +1,73 @@
+"""Small real studies for tests: generated clips, the mini backbone, the whole way from cards to records."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from petl_bench.plan import Plan, PlannedRun, Request, choose_benchmark, choose_methods, make_plan
+from petl_bench.results import FinishedRun, ResultsTree, RunRecord
+from petl_bench.runner import Outcome, run_plan
+from petl_bench.training import train_run
+from petl_bench.workbench import Workbench
+
+TINY = Request(methods=("linear",), dataset="synthetic", folds=(1,), epochs=1, limit=2)
+
+
+def plan_of(request: Request) -> tuple[Plan, Workbench]:
+    """The plan of a request, and the workbench its runs are trained on."""
+    name, card, _ = choose_benchmark(request)
+    choices, _ = choose_methods(request)
+    workbench = Workbench.open(name, card, request.data_dir, request.limit, "cpu")
+    return make_plan(request, name, card, choices, workbench.subject), workbench
+
+
+def train(**changes: object) -> FinishedRun:
+    """Train the first run of a tiny request with ``changes``."""
+    plan, workbench = plan_of(replace(TINY, **changes))  # type: ignore[arg-type]
+    return train_run(plan.runs[0], workbench)
+
+
+@dataclass
+class Log:
+    """A reporter that remembers."""
+
+    begun: tuple[int, int, int] = (0, 0, 0)
+    started: list[str] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
+    interrupt_after: int | None = None
+
+    def begin(self, runs: int, done: int, failed_before: int) -> None:
+        self.begun = (runs, done, failed_before)
+
+    def features(self, done: int, total: int) -> None: ...
+
+    def run_started(self, run: PlannedRun) -> None:
+        if self.interrupt_after == len(self.started):
+            raise KeyboardInterrupt
+        self.started.append(run.title)
+
+    def epoch(self, run: PlannedRun, epoch: int, log: dict[str, float]) -> None: ...
+
+    def run_done(self, run: PlannedRun, record: RunRecord) -> None: ...
+
+    def run_failed(self, run: PlannedRun, error: str) -> None:
+        self.failed.append(error)
+
+
+class Study:
+    """A results tree and requests run into it."""
+
+    def __init__(self, root: Path) -> None:
+        self.tree = ResultsTree(root)
+
+    def run(
+        self,
+        log: Log | None = None,
+        *,
+        force: bool = False,
+        retry_failed: bool = False,
+        **changes: object,
+    ) -> Outcome:
+        plan, workbench = plan_of(replace(TINY, **changes))  # type: ignore[arg-type]
+        return run_plan(plan, workbench, self.tree, log or Log(), force=force, retry_failed=retry_failed)

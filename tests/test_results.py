@@ -1,0 +1,78 @@
+"""Records on disk: whole or absent, first come first kept, damage reported and survived."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from petl_bench.errors import UserError
+from petl_bench.results import FinishedRun, ResultsTree, read_predictions, read_record
+from tests.studies import train
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> FinishedRun:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PETL_BENCH_CACHE", str(tmp_path_factory.mktemp("cache")))
+        return train()
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> ResultsTree:
+    tree = ResultsTree(tmp_path / "results")
+    tree.prepare()
+    return tree
+
+
+def test_a_run_is_filed_by_benchmark_backbone_implementation_and_key(tree: ResultsTree, run: FinishedRun) -> None:
+    folder = tree.write(run)
+    key = run.record.run_info.run_key
+    assert folder == tree.root / "synthetic" / "mini" / "linear" / key
+    assert tree.run_folders() == {key: folder}
+    assert read_record(folder) == run.record
+    for name, array in vars(read_predictions(folder)).items():
+        assert np.array_equal(array, getattr(run.predictions, name))
+    lines = (folder / "epochs.jsonl").read_text().splitlines()
+    assert [json.loads(line) for line in lines] == run.epochs
+    assert {path.name for path in folder.iterdir()} == {"run.json", "epochs.jsonl", "predictions.npz"}
+
+
+def test_the_first_record_of_a_key_stays(tree: ResultsTree, run: FinishedRun) -> None:
+    folder = tree.write(run)
+    (folder / "run.json").touch()
+    before = (folder / "run.json").stat().st_mtime_ns
+    assert tree.write(run) == folder
+    assert (folder / "run.json").stat().st_mtime_ns == before
+    tree.write(run, replace=True)
+    assert (folder / "run.json").stat().st_mtime_ns != before
+    assert list((tree.root / ".unfinished").iterdir()) == []
+
+
+def test_a_hub_name_becomes_one_folder(tree: ResultsTree, run: FinishedRun) -> None:
+    meta = run.record.meta_info.model_copy(update={"model_info": {"name": "MIT/ast-finetuned"}})
+    renamed = FinishedRun(run.record.model_copy(update={"meta_info": meta}), run.epochs, run.predictions)
+    assert tree.write(renamed).parent.parent.name == "MIT--ast-finetuned"
+
+
+def test_damaged_and_newer_records_are_named_and_the_rest_is_read(tree: ResultsTree, run: FinishedRun) -> None:
+    tree.write(run)
+    for name, text in {"newer": '{"schema_version": 99}', "torn": '{"schema', "list": "[]"}.items():
+        folder = tree.root / "synthetic" / "mini" / "linear" / name
+        folder.mkdir()
+        (folder / "run.json").write_text(text)
+    records, problems = tree.records()
+    assert records == [run.record]
+    assert sorted(problem.partition("linear/")[2] for problem in problems) == [
+        "list/run.json: not a readable run record (TypeError)",
+        "newer/run.json: schema_version 99 is newer than this petl-bench reads (1)",
+        "torn/run.json: not a readable run record (JSONDecodeError)",
+    ]
+
+
+def test_a_folder_that_cannot_be_written_to_is_one_clear_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="--results .*file.*cannot be written to"):
+        ResultsTree(tmp_path / "file").prepare()

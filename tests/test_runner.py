@@ -1,0 +1,85 @@
+"""Many runs: nothing twice, nothing lost, nothing stopped by a neighbour."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from petl_bench.results import read_record
+from tests.studies import Log, Study
+
+BROKEN = '''
+from petl_bench import Method, MethodConfig
+
+class Broken(Method):
+    """Fails for seed 1 by way of its own check of the initial weights."""
+    class Config(MethodConfig):
+        fail: bool = True
+
+    def attach(self, backbone):
+        backbone.unfreeze("norm_final", role="norm")
+        if self.config.fail:
+            raise RuntimeError("this method cannot be attached")
+'''
+
+
+@pytest.fixture
+def broken(tmp_path: Path) -> str:
+    (tmp_path / "broken.py").write_text(BROKEN)
+    return f"{tmp_path / 'broken.py'}:Broken"
+
+
+def test_what_is_on_record_is_not_trained_again(study: Study) -> None:
+    assert study.run(folds=(1, 2)).trained == 2
+    log = Log()
+    outcome = study.run(log, folds=(1, 2, 3))
+    assert (outcome.trained, outcome.skipped) == (1, 2)
+    assert log.begun == (1, 2, 0)
+
+
+def test_force_replaces_a_record(study: Study) -> None:
+    study.run()
+    (folder,) = study.tree.run_folders().values()
+    before = (folder / "run.json").stat().st_ino
+    assert study.run(force=True).trained == 1
+    assert list(study.tree.run_folders().values()) == [folder]
+    assert (folder / "run.json").stat().st_ino != before
+
+
+def test_one_failing_run_stops_no_other(study: Study, broken: str) -> None:
+    log = Log()
+    outcome = study.run(log, methods=(broken, "linear"), folds=(1, 2))
+    assert outcome.trained == 2
+    assert [reason for _, reason in outcome.failed] == ["RuntimeError: this method cannot be attached"] * 2
+    assert len(log.failed) == 2
+    (first, *_) = (study.tree.root / "failed").glob("*.json")
+    assert "raise RuntimeError" in json.loads(first.read_text())["traceback"]
+
+
+def test_a_failure_is_not_done_and_is_tried_again_on_request(study: Study, broken: str) -> None:
+    study.run(methods=(broken,))
+    again = study.run(methods=(broken,))
+    assert again.trained == again.skipped == 0
+    assert again.failed[0][1] == "failed before: RuntimeError: this method cannot be attached"
+    study.run(methods=(broken,), retry_failed=True)
+    assert sorted(path.name.split(".")[1] for path in (study.tree.root / "failed").iterdir()) == ["1", "2"]
+    assert study.tree.run_folders() == {}
+
+
+def test_an_interrupt_leaves_a_tree_that_the_same_call_completes(study: Study) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        study.run(Log(interrupt_after=1), folds=(1, 2, 3))
+    assert len(study.tree.run_folders()) == 1
+    assert study.run(folds=(1, 2, 3)).trained == 2
+    assert list((study.tree.root / ".unfinished").iterdir()) == []
+
+
+def test_two_names_for_one_experiment_are_one_run(study: Study, tmp_path: Path) -> None:
+    card = tmp_path / "probe.toml"
+    card.write_text('implementation = "linear"\ntitle = "x"\n[optimizer]\nlr = 1e-3\n')
+    outcome = study.run(methods=("linear", str(card)))
+    assert outcome.trained == 1
+    (folder,) = study.tree.run_folders().values()
+    assert read_record(folder).run_info.run_key == folder.name
