@@ -7,6 +7,8 @@ from pathlib import Path
 
 import platformdirs
 
+from petl_bench.errors import UserError
+
 DATA_VARIABLE = "PETL_BENCH_DATA"
 CACHE_VARIABLE = "PETL_BENCH_CACHE"
 
@@ -22,3 +24,9 @@ def cache_folder() -> Path:
     """``$PETL_BENCH_CACHE``, else the platform's cache folder."""
     configured = os.environ.get(CACHE_VARIABLE)
     return Path(configured).expanduser() if configured else Path(platformdirs.user_cache_dir("petl-bench"))
+
+
+def unwritable_cache(folder: Path, error: OSError) -> UserError:
+    """The error for a cache that cannot be written to."""
+    reason = error.strerror or error
+    return UserError(f"the cache {folder} cannot be written to ({reason}); set {CACHE_VARIABLE} to another folder")

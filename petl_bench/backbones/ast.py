@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import ClassVar
 
 import torch
+from safetensors import SafetensorError
 from torch import Tensor, nn
 from transformers import ASTConfig, ASTModel
 from transformers.utils import logging as transformers_logging
@@ -86,15 +87,18 @@ class AST(Backbone):
     @classmethod
     def load(cls, folder: Path | None, frames: int, position_embeddings: str = "adapted") -> AST:
         assert folder is not None
-        with _quiet_transformers():
-            model, report = ASTModel.from_pretrained(
-                folder,
-                dtype=torch.float32,
-                attn_implementation="sdpa",
-                use_safetensors=True,
-                local_files_only=True,
-                output_loading_info=True,
-            )
+        try:
+            with _quiet_transformers():
+                model, report = ASTModel.from_pretrained(
+                    folder,
+                    dtype=torch.float32,
+                    attn_implementation="sdpa",
+                    use_safetensors=True,
+                    local_files_only=True,
+                    output_loading_info=True,
+                )
+        except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+            raise UserError(f"{folder}: the weights cannot be loaded: {' '.join(str(error).split())[:300]}") from error
         if missing := sorted(report["missing_keys"]):
             raise UserError(f"{folder}: the checkpoint lacks {len(missing)} tensors of an AST, {missing[0]} first")
         return cls.of(model, frames, position_embeddings)

@@ -147,6 +147,7 @@ class Backbone(nn.Module):
 
     def add(self, name: str, module: nn.Module, role: Role) -> None:
         """Take in a method's module; all its parameters train under ``role``."""
+        assert name not in self.attachments, f"two attachments are called {name}"
         self.attachments[name] = module
         self._assign(f"attachments.{name}.", module, role)
 

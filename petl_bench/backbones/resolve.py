@@ -6,6 +6,9 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from huggingface_hub import constants, snapshot_download
+from huggingface_hub.errors import HfHubHTTPError, StrictDataclassError
+
 from petl_bench.backbones.base import Backbone, Description
 from petl_bench.errors import UserError, nearest
 from petl_bench.registry import BACKBONES
@@ -43,13 +46,14 @@ def resolve(name: str) -> BackboneSource:
             )
         folder, label = _from_hub(name), name
     cls = _family_of(folder)
-    return BackboneSource(label, cls, folder, cls.describe(folder))
+    try:
+        return BackboneSource(label, cls, folder, cls.describe(folder))
+    except (OSError, ValueError, TypeError, StrictDataclassError) as error:
+        reason = " ".join(str(error).split())
+        raise UserError(f"--backbone {folder}: config.json does not describe a model: {reason}") from error
 
 
 def _from_hub(name: str) -> Path:
-    from huggingface_hub import constants, snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError
-
     try:
         return Path(snapshot_download(name, allow_patterns=["config.json", "*.safetensors"]))
     except (HfHubHTTPError, OSError, ValueError) as error:

@@ -18,7 +18,7 @@ from petl_bench.canonical import digest
 from petl_bench.cards import Features
 from petl_bench.errors import UserError
 from petl_bench.files import whole_file
-from petl_bench.locations import cache_folder
+from petl_bench.locations import cache_folder, unwritable_cache
 
 WINDOW, SHIFT, FFT = 400, 160, 512  # samples: 25 ms, 10 ms, the next power of two
 PREEMPHASIS = 0.97
@@ -60,21 +60,25 @@ def features_of(dataset: Dataset, features: Features, progress: Progress | None 
 
 def _extract(dataset: Dataset, features: Features, path: Path, progress: Progress) -> None:
     shape = (len(dataset.clips), features.frames, features.bins)
-    with whole_file(path) as temporary:
-        table = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.float32, shape=shape)
-        for start, batch in _equal_lengths(dataset, features):
-            mel = log_mel(torch.stack(batch), features.bins)[:, : features.frames]
-            table[start : start + len(batch), : mel.shape[1]] = mel.numpy()
-            progress(start + len(batch), shape[0])
-        table.flush()
+    done = 0
+    try:
+        with whole_file(path) as temporary, temporary.open("wb") as file:
+            header = {"descr": "<f4", "fortran_order": False, "shape": shape}
+            np.lib.format.write_array_header_1_0(file, header)
+            for batch in _equal_lengths(dataset, features):
+                mel = log_mel(torch.stack(batch), features.bins)[:, : features.frames]
+                file.write(torch.nn.functional.pad(mel, (0, 0, 0, features.frames - mel.shape[1])).numpy().tobytes())
+                done += len(batch)
+                progress(done, shape[0])
+    except OSError as error:
+        raise unwritable_cache(path.parent, error) from error
 
 
-def _equal_lengths(dataset: Dataset, features: Features) -> Iterator[tuple[int, list[Tensor]]]:
-    """Runs of neighbouring clips of one length, at most CLIPS_AT_ONCE, with the index of the first."""
+def _equal_lengths(dataset: Dataset, features: Features) -> Iterator[list[Tensor]]:
+    """Waveforms of all clips in order, in runs of one length and at most CLIPS_AT_ONCE."""
     needed = WINDOW + SHIFT * (features.frames - 1)
     batch: list[Tensor] = []
-    start = 0
-    for index, clip in enumerate(dataset.clips):
+    for clip in dataset.clips:
         waveform = to_mono(*dataset.layout.read(clip))[:needed]
         if len(waveform) < WINDOW:
             raise UserError(
@@ -82,10 +86,10 @@ def _equal_lengths(dataset: Dataset, features: Features) -> Iterator[tuple[int, 
                 f"{1000 * WINDOW // RATE} ms is needed"
             )
         if batch and (len(batch) == CLIPS_AT_ONCE or len(batch[0]) != len(waveform)):
-            yield start, batch
-            start, batch = index, []
+            yield batch
+            batch = []
         batch.append(waveform)
-    yield start, batch
+    yield batch
 
 
 @cache

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from petl_bench.errors import UserError
 from petl_bench.files import write_atomically
-from petl_bench.locations import cache_folder
+from petl_bench.locations import cache_folder, unwritable_cache
 
 
 def content_hashes(root: Path, files: Sequence[Path]) -> list[str]:
@@ -35,7 +35,10 @@ def content_hashes(root: Path, files: Sequence[Path]) -> list[str]:
         except OSError as error:
             raise UserError(f"{path} cannot be read: {error.strerror or error}") from error
     if any(known.get(key) != value for key, value in hashes.items()):
-        write_atomically(store, json.dumps({**known, **hashes}).encode())
+        try:
+            write_atomically(store, json.dumps({**known, **hashes}).encode())
+        except OSError as error:
+            raise unwritable_cache(store.parent, error) from error
     return [hashes[os.path.relpath(path, root)][2] for path in files]
 
 

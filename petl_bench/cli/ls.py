@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, get_args
 import typer
 
 from petl_bench.cli._options import Json, Results
+from petl_bench.errors import UserError
 
 Listing = Literal["methods", "benchmarks", "backbones", "sweeps", "runs"]
 
@@ -41,8 +42,12 @@ def _rows(kind: Listing, results: Path) -> list[dict[str, Any]]:
 
     rows = []
     for file in card_files(kind).values():
-        card: Any = read_card(file, SCHEMAS[kind])
-        rows.append({"name": file.name, "title": card.title, "origin": str(file.path) if file.local else "built-in"})
+        try:
+            card: Any = read_card(file, SCHEMAS[kind])
+            title = card.title
+        except UserError as error:
+            title = f"wrong: {error}"
+        rows.append({"name": file.name, "title": title, "origin": str(file.path) if file.local else "built-in"})
     return rows
 
 

@@ -162,6 +162,20 @@ def test_a_checkpoint_that_lacks_tensors_is_refused(tmp_path: Path) -> None:
         source.cls.load(source.folder, 100)
 
 
+def test_damaged_checkpoints_are_one_line(tmp_path: Path) -> None:
+    model = ASTModel(ASTConfig(hidden_size=32, num_hidden_layers=1, num_attention_heads=2, intermediate_size=64))
+    model.save_pretrained(tmp_path)
+    source = resolve(str(tmp_path))
+    for damage in (b"", b"\x08\x00\x00\x00\x00\x00\x00\x00{}", (tmp_path / "model.safetensors").read_bytes()[:-100]):
+        (tmp_path / "model.safetensors").write_bytes(damage)
+        with pytest.raises(UserError, match="weights cannot be loaded|lacks") as error:
+            source.cls.load(source.folder, 100)
+        assert "\n" not in str(error.value)
+    (tmp_path / "config.json").write_text('{"model_type": "audio-spectrogram-transformer", "hidden_size": "wide"}')
+    with pytest.raises(UserError, match="config.json does not describe a model|hidden_size"):
+        resolve(str(tmp_path))
+
+
 def test_pickled_weights_are_not_loaded(tmp_path: Path) -> None:
     ASTConfig().save_pretrained(tmp_path)
     torch.save({}, tmp_path / "pytorch_model.bin")

@@ -173,6 +173,23 @@ def test_ls_lists_every_kind(command: Command) -> None:
     assert command("ls", "runs")[1] == "no runs\n"
 
 
+def test_ls_shows_a_wrong_card_beside_the_others(command: Command) -> None:
+    Path("methods").mkdir()
+    Path("methods/mine.toml").write_text("title = 3")
+    code, out, _ = command("ls", "methods")
+    assert code == 0
+    assert "mine       wrong: methods/mine.toml: " in out
+    assert "conformer" in out
+
+
+def test_a_cache_that_cannot_be_written_to_is_a_mistake(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("file").touch()
+    monkeypatch.setenv("PETL_BENCH_CACHE", "file/cache")
+    code, _, err = command("run", "--methods", "linear", *TINY)
+    assert code == 2
+    assert "the cache file/cache/features cannot be written to (Not a directory); set PETL_BENCH_CACHE" in err
+
+
 def test_ls_runs_tells_success_failure_and_damage(command: Command) -> None:
     command("run", "--methods", "linear", *TINY)
     (first, second) = sorted(Path("results").glob("synthetic/mini/linear/*/run.json"))
