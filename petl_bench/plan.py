@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from petl_bench.canonical import unkeyed_fields
-from petl_bench.cards import BenchmarkCard, CardFile, Kind, MethodCard, Optimizer, check, find_card, read_card
+from petl_bench.cards import BenchmarkCard, CardFile, MethodCard, Optimizer, check, find_card, read_card
 from petl_bench.errors import UserError, nearest
 from petl_bench.registry import METHODS, Implementation
-from petl_bench.runspec import DataSpec, MethodSpec, Precision, RunSpec, Switches, TrainingSpec
+from petl_bench.runspec import DataSpec, MethodSpec, Precision, RunSpec, TrainingSpec
 
 if TYPE_CHECKING:
     from petl_bench.backbones.base import Geometry
@@ -58,12 +58,8 @@ class PlannedRun:
         return f"{self.method} on {self.benchmark}, fold {self.spec.fold}, seed {self.spec.seed}"
 
 
-@dataclass(frozen=True)
-class Plan:
-    """All runs of a request, in the order they are trained."""
-
-    runs: tuple[PlannedRun, ...]
-    notes: tuple[str, ...] = field(default=())
+Plan = tuple[PlannedRun, ...]
+"""All runs of a request, in the order they are trained."""
 
 
 @dataclass(frozen=True)
@@ -87,37 +83,38 @@ class MethodChoice:
     implementation: Implementation[Method]
 
 
-def choose_benchmark(request: Request) -> tuple[str, BenchmarkCard, tuple[str, ...]]:
-    """Name and card of the request's benchmark with its ``--set`` and flags applied, and notes."""
+@dataclass(frozen=True)
+class Choice:
+    """A request with its names looked up: cards read and checked, ``--set`` and flags applied to the benchmark's."""
+
+    benchmark: str
+    card: BenchmarkCard
+    methods: tuple[MethodChoice, ...]
+    notes: tuple[str, ...]
+
+
+def choose(request: Request) -> Choice:
+    """Look up what a request names. Raises UserError where a name, a card or a ``--set`` is wrong."""
     file = find_card("benchmarks", request.dataset)
     card = read_card(file, BenchmarkCard)
-    for key, value in _settings_of(request, file.name):
-        card = _with_setting(card, file.name, key, value)
-    flags = {"training.epochs": request.epochs, "training.batch_size": request.batch_size, "backbone": request.backbone}
-    for key, value in flags.items():
-        if value is not None:
-            card = _with_setting(card, file.name, key, value)
-    return file.name, card, _shadow_notes("benchmarks", request.dataset)
-
-
-def choose_methods(request: Request) -> tuple[list[MethodChoice], tuple[str, ...]]:
-    """The request's methods: card names, paths of cards, or ``path.py:Class``; and notes."""
-    choices: list[MethodChoice] = []
+    files: list[CardFile] = [file]
+    methods: list[MethodChoice] = []
     for given in dict.fromkeys(request.methods):
         if ".py:" in given:
-            code = _absolute(given, Path())
-            implementation = METHODS.load(code)
-            title = (implementation.cls.__doc__ or implementation.name).strip().partition("\n")[0]
-            choice = MethodChoice(
-                implementation.name, MethodCard(implementation=code, title=title), code, implementation
-            )
+            method = _method_in_file(given)
         else:
-            file = find_card("methods", given)
-            choice = load_method(file, read_card(file, MethodCard))
-        if any(choice.name == other.name for other in choices):
-            raise UserError(f"two of the methods are called '{choice.name}': rename one")
-        choices.append(choice)
-    return choices, tuple(note for given in request.methods for note in _shadow_notes("methods", given))
+            files.append(find_card("methods", given))
+            method = load_method(files[-1], read_card(files[-1], MethodCard))
+        if any(method.name == other.name for other in methods):
+            raise UserError(f"two of the methods are called '{method.name}': rename one")
+        methods.append(method)
+    _check_targets(request.settings, [*(method.name for method in methods), file.name])
+
+    flags = {"training.epochs": request.epochs, "training.batch_size": request.batch_size, "backbone": request.backbone}
+    given_flags = [(key, value) for key, value in flags.items() if value is not None]
+    card = _with_settings(card, file.name, [*_settings_of(request, file.name), *given_flags])
+    notes = tuple(f"{file.path} shadows the built-in card '{file.name}'" for file in files if file.shadows)
+    return Choice(file.name, card, tuple(methods), notes)
 
 
 def load_method(file: CardFile, card: MethodCard) -> MethodChoice:
@@ -129,23 +126,28 @@ def load_method(file: CardFile, card: MethodCard) -> MethodChoice:
         raise UserError(f"{file.path}: {error}") from error
 
 
-def check_settings(request: Request, names: Iterable[str]) -> None:
+def _method_in_file(given: str) -> MethodChoice:
+    code = _absolute(given, Path())
+    implementation = METHODS.load(code)
+    title = (implementation.cls.__doc__ or implementation.name).strip().partition("\n")[0]
+    return MethodChoice(implementation.name, MethodCard(implementation=code, title=title), code, implementation)
+
+
+def _check_targets(settings: Sequence[str], names: Sequence[str]) -> None:
     """Refuse a ``--set`` that is malformed or names neither a chosen method nor the benchmark."""
-    known = list(names)
-    for setting in request.settings:
+    for setting in settings:
         target, value = setting.partition("=")[::2]
         name, _, key = target.partition(".")
         if not (key and value):
             raise UserError(f"--set '{setting}': give NAME.KEY=VALUE, for example conformer.kernel_size=31")
-        if name not in known:
-            raise UserError(f"--set '{setting}': '{name}' is no part of this run{nearest(name, known)}; "
-                            f"allowed: {', '.join(known)}")  # fmt: skip
+        if name not in names:
+            allowed = f"{nearest(name, names)}; allowed: {', '.join(names)}"
+            raise UserError(f"--set '{setting}': '{name}' is no part of this run{allowed}")
 
 
-def make_plan(
-    request: Request, benchmark: str, card: BenchmarkCard, methods: Sequence[MethodChoice], subject: Subject
-) -> Plan:
+def make_plan(request: Request, choice: Choice, subject: Subject) -> Plan:
     """Every (method, fold, seed) of the request. Raises UserError where a setting is not allowed."""
+    card = choice.card
     folds = _folds(request, card)
     subject.geometry.check_features(card.features.frames, card.features.bins)
     data = DataSpec(
@@ -157,8 +159,8 @@ def make_plan(
         augment=card.augment,
     )
     runs = []
-    for choice in methods:
-        method, optimizer = _resolve(request, benchmark, choice, subject.geometry)
+    for chosen in choice.methods:
+        method, optimizer = _resolve(request, choice.benchmark, chosen, subject.geometry)
         training = TrainingSpec(
             optimizer=optimizer,
             epochs=card.training.epochs,
@@ -172,12 +174,12 @@ def make_plan(
                     method=method,
                     data=data,
                     training=training,
-                    switches=Switches(),
                     fold=fold,
                     seed=seed,
                 )
-                runs.append(PlannedRun(spec, spec.run_key(), choice.code, choice.name, benchmark, subject.backbone))
-    return Plan(tuple(runs))
+                names = (chosen.name, choice.benchmark, subject.backbone)
+                runs.append(PlannedRun(spec, spec.run_key(), chosen.code, *names))
+    return tuple(runs)
 
 
 def resolve_settings(choice: MethodChoice, benchmark: str, given: dict[str, Any]) -> tuple[MethodConfig, Optimizer]:
@@ -187,6 +189,8 @@ def resolve_settings(choice: MethodChoice, benchmark: str, given: dict[str, Any]
     """
     settings = {**choice.card.hyperparameters, **choice.card.overrides.get(benchmark, {}), **given}
     schema = choice.implementation.cls.Config
+    if both := sorted(schema.model_fields.keys() & Optimizer.model_fields.keys()):
+        raise UserError(f"{choice.name}: the Config names '{both[0]}', which is the optimizer's: rename it")
     allowed = [*schema.model_fields, *Optimizer.model_fields]
     for key in settings:
         if key not in allowed:
@@ -253,20 +257,15 @@ def _absolute(code: str, folder: Path) -> str:
     return f"{(folder / Path(path).expanduser()).resolve()}:{cls}"
 
 
-def _with_setting(card: BenchmarkCard, name: str, key: str, value: Any) -> BenchmarkCard:
+def _with_settings(card: BenchmarkCard, name: str, settings: Iterable[tuple[str, Any]]) -> BenchmarkCard:
+    """The card with values put at dotted keys, checked once all are in place."""
     data = card.model_dump(by_alias=True, exclude_unset=True)
-    place = data
-    *path, last = key.split(".")
-    for part in path:
-        place = place.setdefault(part, {})
-        if not isinstance(place, dict):
-            raise UserError(f"{name}: '{part}' holds a value, not keys")
-    place[last] = value
+    for key, value in settings:
+        place = data
+        *path, last = key.split(".")
+        for part in path:
+            place = place.setdefault(part, {})
+            if not isinstance(place, dict):
+                raise UserError(f"{name}: '{part}' holds a value, not keys")
+        place[last] = value
     return check(BenchmarkCard, data, name)
-
-
-def _shadow_notes(kind: Kind, name: str) -> tuple[str, ...]:
-    if ".py:" in name:
-        return ()
-    file = find_card(kind, name)
-    return (f"{file.path} shadows the built-in card '{file.name}'",) if file.shadows else ()

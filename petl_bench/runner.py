@@ -53,7 +53,7 @@ def run_plan(
     failed_before = {} if force or retry_failed else tree.failures()
     outcome = Outcome()
     todo: dict[str, PlannedRun] = {}
-    for run in plan.runs:
+    for run in plan:
         if run.key in done:
             outcome.skipped += 1
         elif run.key in failed_before:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from petl_bench.plan import Plan, PlannedRun, Request, choose_benchmark, choose_methods, make_plan
+from petl_bench.plan import Plan, PlannedRun, Request, choose, make_plan
 from petl_bench.results import FinishedRun, ResultsTree, RunRecord
 from petl_bench.runner import Outcome, run_plan
 from petl_bench.training import train_run
@@ -16,16 +16,15 @@ TINY = Request(methods=("linear",), dataset="synthetic", folds=(1,), epochs=1, l
 
 def plan_of(request: Request) -> tuple[Plan, Workbench]:
     """The plan of a request, and the workbench its runs are trained on."""
-    name, card, _ = choose_benchmark(request)
-    choices, _ = choose_methods(request)
-    workbench = Workbench.open(name, card, request.data_dir, request.limit, "cpu")
-    return make_plan(request, name, card, choices, workbench.subject), workbench
+    choice = choose(request)
+    workbench = Workbench.open(choice.benchmark, choice.card, request.data_dir, request.limit, "cpu")
+    return make_plan(request, choice, workbench.subject), workbench
 
 
 def train(**changes: object) -> FinishedRun:
     """Train the first run of a tiny request with ``changes``."""
     plan, workbench = plan_of(replace(TINY, **changes))  # type: ignore[arg-type]
-    return train_run(plan.runs[0], workbench)
+    return train_run(plan[0], workbench)
 
 
 @dataclass

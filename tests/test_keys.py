@@ -92,12 +92,12 @@ def test_a_field_at_its_introduction_value_is_left_out_of_the_keys() -> None:
 
 def test_names_order_and_places_are_no_part_of_the_keys(tmp_path: Path) -> None:
     request = replace(TINY, methods=("linear", "lora"), settings=("lora.targets=['v','q']",))
-    keys = {run.method: run.key for run in plan_of(request)[0].runs}
+    keys = {run.method: run.key for run in plan_of(request)[0]}
     reordered = replace(request, methods=("lora", "linear"), settings=())
-    assert {run.method: run.key for run in plan_of(reordered)[0].runs} == keys
+    assert {run.method: run.key for run in plan_of(reordered)[0]} == keys
 
     card = tmp_path / "another_name.toml"
     card.write_text('implementation = "lora"\ntitle = "x"\n[hyperparameters]\nrank = 6\n')
-    (run,) = plan_of(replace(TINY, methods=(str(card),)))[0].runs
+    (run,) = plan_of(replace(TINY, methods=(str(card),)))[0]
     assert run.method == "another_name"
     assert run.key == keys["lora"]

@@ -9,19 +9,19 @@ from typing import Any
 import pytest
 
 from petl_bench.errors import UserError
-from petl_bench.plan import Request, check_settings, choose_benchmark, choose_methods
+from petl_bench.plan import Request, choose
 from petl_bench.runspec import RunSpec
 from tests.studies import TINY, plan_of
 
 
 def spec_of(**changes: Any) -> RunSpec:
-    return plan_of(replace(TINY, **changes))[0].runs[0].spec
+    return plan_of(replace(TINY, **changes))[0][0].spec
 
 
 def test_every_method_fold_and_seed_is_one_run() -> None:
     plan, _ = plan_of(replace(TINY, methods=("linear", "lora"), folds=None, seeds=(0, 1, 2)))
-    cells = {(run.method, run.spec.fold, run.spec.seed) for run in plan.runs}
-    assert len(plan.runs) == len(cells) == len({run.key for run in plan.runs}) == 2 * 5 * 3
+    cells = {(run.method, run.spec.fold, run.spec.seed) for run in plan}
+    assert len(plan) == len(cells) == len({run.key for run in plan}) == 2 * 5 * 3
 
 
 def test_precedence_is_flags_then_benchmark_then_card_then_code(tmp_path: Path) -> None:
@@ -76,6 +76,10 @@ def test_the_recipe_comes_from_the_benchmark_card_unless_flags_say_otherwise() -
         ({"settings": ("synthetic.features.frames=8",)}, r"features.frames = 8: .*at least 16 frames"),
         ({"settings": ("synthetic.features.bins=64",)}, r"features.bins = 64: .*takes 128 mel bins"),
         ({"settings": ("synthetic.protocol.folds=4",)}, r"protocol.folds = 4, but the data set defines 5"),
+        (
+            {"settings": ("synthetic.protocol.folds=1", "synthetic.protocol.validation=official")},
+            "protocol.folds = 1, but the data set defines 5",
+        ),
         ({"settings": ("synthetic.training.epoch=4",)}, r"unknown key 'training.epoch' \(did you mean 'epochs'"),
         ({"settings": ("synthetic.title.x=4",)}, r"'title' holds a value"),
         ({"dataset": "synthetik"}, r"unknown benchmark 'synthetik' \(did you mean 'synthetic'"),
@@ -94,19 +98,19 @@ def test_a_setting_that_is_not_allowed_is_one_clear_line(changes: dict[str, Any]
 )
 def test_a_malformed_setting_is_refused(setting: str, message: str) -> None:
     with pytest.raises(UserError, match=message):
-        check_settings(Request(("lora",), "esc50", settings=(setting,)), ["lora", "esc50"])
+        choose(Request(("lora",), "esc50", settings=(setting,)))
 
 
 def test_the_shipped_cards_hold_the_published_recipes() -> None:
     """arXiv 2312.03694 and its released code: epochs, batch size, frames, masks; kernel 31 on speech commands."""
     expected = {"esc50": (50, 32, 500, 24, 80, 5), "gsc": (75, 128, 100, 0, 0, 1)}
     for name, values in expected.items():
-        _, card, _ = choose_benchmark(Request((), name))
+        card = choose(Request((), name)).card
         augment = card.augment
         found = (card.training.epochs, card.training.batch_size, card.features.frames)
         assert (*found, augment.frequency_mask, augment.time_mask, card.protocol.folds) == values
         assert card.backbone == "MIT/ast-finetuned-audioset-10-10-0.4593"
-    choices, _ = choose_methods(Request(("linear", "full", "lora", "conformer"), "gsc"))
+    choices = choose(Request(("linear", "full", "lora", "conformer"), "gsc")).methods
     assert [choice.card.optimizer.lr for choice in choices] == [1e-3, 5e-5, 5e-3, 5e-3]
     assert choices[3].card.overrides["gsc"] == {"kernel_size": 31}
     optimizer = choices[2].card.optimizer

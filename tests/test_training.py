@@ -38,7 +38,7 @@ def test_the_same_seed_gives_the_same_bits(method: str) -> None:
 def test_a_run_does_not_depend_on_the_runs_before_it() -> None:
     """One resident backbone serves full fine-tuning, then LoRA: as if LoRA had come alone."""
     plan, workbench = plan_of(replace(TINY, methods=("full", "lora")))
-    runs = [train_run(planned, workbench) for planned in plan.runs]
+    runs = [train_run(planned, workbench) for planned in plan]
     alone = train(methods=("lora",))
     assert np.array_equal(runs[1].predictions.test_logits, alone.predictions.test_logits)
 
@@ -65,7 +65,7 @@ def initial_weights(spec: RunSpec, workbench: Workbench) -> dict[str, torch.Tens
 
 def test_seeds_and_folds_have_their_own_initialisation_and_batches() -> None:
     plan, workbench = plan_of(replace(TINY, methods=("lora",), seeds=(0, 1), folds=(1, 2)))
-    specs = [planned.spec for planned in plan.runs]
+    specs = [planned.spec for planned in plan]
     weights = [initial_weights(spec, workbench) for spec in specs]
     for first in range(len(specs)):
         for second in range(first):
@@ -78,7 +78,7 @@ def test_seeds_and_folds_have_their_own_initialisation_and_batches() -> None:
 
 def test_methods_with_one_seed_share_the_head_and_the_batches() -> None:
     plan, workbench = plan_of(replace(TINY, methods=("linear", "lora")))
-    first, second = (planned.spec for planned in plan.runs)
+    first, second = (planned.spec for planned in plan)
     head, other = (initial_weights(spec, workbench)["head.weight"] for spec in (first, second))
     assert torch.equal(head, other)
     assert first.streams == second.streams
@@ -99,7 +99,7 @@ def test_the_best_validation_epoch_is_restored_and_tested() -> None:
 
 def test_the_last_epoch_is_tested_where_the_switch_says_so() -> None:
     plan, workbench = plan_of(replace(TINY, epochs=6, limit=4, lr=3.0))
-    planned = plan.runs[0]
+    planned = plan[0]
     last = replace(planned, spec=planned.spec.model_copy(update={"switches": Switches(checkpoint="last")}))
     run = train_run(last, workbench)
     assert run.record.train_info.tested_epoch == 6
@@ -108,7 +108,7 @@ def test_the_last_epoch_is_tested_where_the_switch_says_so() -> None:
 
 def test_predictions_belong_to_their_clips() -> None:
     plan, workbench = plan_of(TINY)
-    run = train_run(plan.runs[0], workbench)
+    run = train_run(plan[0], workbench)
     clips = {clip.id: clip for clip in workbench.dataset.clips}
     predictions, names = run.predictions, workbench.dataset.class_names
     assert {clips[name].fold for name in predictions.test_ids} == {1}
@@ -121,7 +121,7 @@ def test_predictions_belong_to_their_clips() -> None:
 
 def test_logits_do_not_depend_on_the_clips_beside_them() -> None:
     plan, workbench = plan_of(replace(TINY, methods=("conformer",)))
-    spec = plan.runs[0].spec
+    spec = plan[0].spec
     backbone, inputs = workbench.backbone(spec), Inputs(spec, workbench)
     METHODS.load("conformer").cls(METHODS.load("conformer").cls.Config()).attach(backbone)
     backbone.add_head(10)
@@ -138,7 +138,7 @@ def test_bf16_is_close_to_fp32() -> None:
 
 def broken_fit(breakage: str) -> None:
     plan, workbench = plan_of(replace(TINY, methods=("lora",), epochs=2, batch_size=10))
-    spec = plan.runs[0].spec
+    spec = plan[0].spec
     backbone, inputs = workbench.backbone(spec), Inputs(spec, workbench)
     METHODS.load("lora").cls(METHODS.load("lora").cls.Config()).attach(backbone)
     backbone.add_head(10)

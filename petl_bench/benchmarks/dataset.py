@@ -141,7 +141,7 @@ def open_dataset(name: str, card: BenchmarkCard, folder: Path, limit: int | None
         raise UserError(f"{name}: {folder} holds {len(labels)} classes, the card says {card.class_count}")
     if len(labels) < 2:
         raise UserError(f"{name}: {len(labels)} class in {folder}: at least 2 are needed")
-    if layout.folds > 1 and card.protocol.folds != layout.folds:
+    if card.protocol.folds != layout.folds:
         raise UserError(f"{name}: protocol.folds = {card.protocol.folds}, but the data set defines {layout.folds}")
     if limit is not None:
         clips = _limited(clips, limit, card.protocol.split_seed)

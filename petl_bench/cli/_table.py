@@ -24,9 +24,9 @@ def print_summary(
 ) -> None:
     """The table of the plan's runs, read back from the results tree, and what a reader must know of it."""
     folders = tree.run_folders()
-    records = [read_record(folders[key]) for key in dict.fromkeys(run.key for run in plan.runs) if key in folders]
-    frame = summary(records, [(run.method, run.key) for run in plan.runs], metric)
-    first = plan.runs[0]
+    records = [read_record(folders[key]) for key in dict.fromkeys(run.key for run in plan) if key in folders]
+    frame = summary(records, [(run.method, run.key) for run in plan], metric)
+    first = plan[0]
     partial = f" (partial: at most {count(request.limit, 'clip')} per class and fold)" if request.limit else ""
     lines = [f"\n{first.benchmark}, backbone {first.backbone}: test {metric.replace('_', ' ')}, percent{partial}"]
     console.print(*map(escape, lines), highlight=False, soft_wrap=True)

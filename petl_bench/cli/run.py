@@ -41,7 +41,7 @@ def run(
 
     What is on record is not trained again: an interrupted study goes on with the same command.
     """
-    from petl_bench.plan import Request, check_settings, choose_benchmark, choose_methods
+    from petl_bench.plan import Request, choose, make_plan
 
     request = Request(
         methods=read_names("--methods", methods),
@@ -57,29 +57,25 @@ def run(
         limit=limit,
         settings=tuple(settings or ()),
     )
-    benchmark, card, benchmark_notes = choose_benchmark(request)
-    choices, method_notes = choose_methods(request)
-    check_settings(request, [*(choice.name for choice in choices), benchmark])
+    choice = choose(request)
 
     from rich.console import Console
 
     from petl_bench.cli._screen import Screen
     from petl_bench.cli._table import print_summary
-    from petl_bench.plan import make_plan
     from petl_bench.results import ResultsTree
     from petl_bench.runner import run_plan
     from petl_bench.workbench import Workbench
 
     tree = ResultsTree(results)
     tree.prepare()
-    workbench = Workbench.open(benchmark, card, data_dir, limit, device)
-    plan = make_plan(request, benchmark, card, choices, workbench.subject)
+    workbench = Workbench.open(choice.benchmark, choice.card, data_dir, limit, device)
+    plan = make_plan(request, choice, workbench.subject)
 
-    notes = [*benchmark_notes, *method_notes, *workbench.notes()]
     console = Console()
-    with Screen(console, card.training.epochs) as screen:
+    with Screen(console, choice.card.training.epochs) as screen:
         outcome = run_plan(plan, workbench, tree, screen, force=force, retry_failed=retry_failed)
-    print_summary(console, plan, tree, card.metric, notes, request)
+    print_summary(console, plan, tree, choice.card.metric, [*choice.notes, *workbench.notes()], request)
     if outcome.failed:
         screen.list_failures(outcome.failed)
         raise typer.Exit(1)
