@@ -148,23 +148,31 @@ class ResultsTree:
         """Folder of every finished run by run key."""
         return {path.parent.name: path.parent for path in sorted(self.root.glob("[!.]*/*/*/*/run.json"))}
 
-    def write(self, run: FinishedRun, replace: bool = False) -> Path:
-        """File a run. Where its key is filed already the first stays, unless ``replace``. Returns its folder."""
-        target = self.root.joinpath(*run.record.labels) / run.record.run_info.run_key
+    def write(self, run: FinishedRun, replace: bool = False) -> bool:
+        """File a run. Where its key is filed already the first stays (returns False), unless ``replace``."""
+        target = self.folder_of(run.record)
         target.parent.mkdir(parents=True, exist_ok=True)
         unfinished = Path(tempfile.mkdtemp(prefix=f"{target.name}.", dir=self.root / UNFINISHED))
+        new, old = unfinished / "new", unfinished / "old"
         try:
-            _write_run(unfinished / "run", run)
+            _write_run(new, run)
             if replace and target.exists():
-                os.rename(target, unfinished / "replaced")
+                os.rename(target, old)
             try:
-                os.rename(unfinished / "run", target)
+                os.rename(new, target)
             except OSError:
-                if not (target / "run.json").is_file():
-                    raise
+                if (target / "run.json").is_file():
+                    return False
+                if old.exists():
+                    os.rename(old, target)
+                raise
         finally:
             shutil.rmtree(unfinished, ignore_errors=True)
-        return target
+        return True
+
+    def folder_of(self, record: RunRecord) -> Path:
+        """Where a record is filed."""
+        return self.root.joinpath(*record.labels) / record.run_info.run_key
 
     def records(self) -> tuple[list[RunRecord], list[str]]:
         """All readable records, and a line for each that is not."""

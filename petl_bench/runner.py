@@ -15,13 +15,13 @@ from petl_bench.workbench import Workbench
 
 
 class Reporter(Protocol):
-    """Told what happens; a terminal, a log, a test."""
+    """Told what happens; a terminal, a log, a test. A run not ``filed`` was filed by another process meanwhile."""
 
     def begin(self, runs: int, done: int, failed_before: int) -> None: ...
     def features(self, done: int, total: int) -> None: ...
     def run_started(self, run: PlannedRun) -> None: ...
     def epoch(self, run: PlannedRun, epoch: int, log: dict[str, float]) -> None: ...
-    def run_done(self, run: PlannedRun, record: RunRecord) -> None: ...
+    def run_done(self, run: PlannedRun, record: RunRecord, filed: bool) -> None: ...
     def run_failed(self, run: PlannedRun, error: str) -> None: ...
 
 
@@ -74,9 +74,9 @@ def run_plan(
                 outcome.failed.append((run, reason))
                 reporter.run_failed(run, reason)
             else:
-                tree.write(result, replace=force)
+                filed = tree.write(result, replace=force)
                 outcome.trained += 1
-                reporter.run_done(run, result.record)
+                reporter.run_done(run, result.record, filed)
         except OSError as error:
             raise UserError(f"{tree.root} cannot be written to ({error.strerror or error}); what was recorded before "
                             "is intact, and the same command goes on from there") from error  # fmt: skip

@@ -28,7 +28,8 @@ def tree(tmp_path: Path) -> ResultsTree:
 
 
 def test_a_run_is_filed_by_benchmark_backbone_implementation_and_key(tree: ResultsTree, run: FinishedRun) -> None:
-    folder = tree.write(run)
+    assert tree.write(run)
+    folder = tree.folder_of(run.record)
     key = run.record.run_info.run_key
     assert folder == tree.root / "synthetic" / "mini" / "linear" / key
     assert tree.run_folders() == {key: folder}
@@ -41,20 +42,20 @@ def test_a_run_is_filed_by_benchmark_backbone_implementation_and_key(tree: Resul
 
 
 def test_the_first_record_of_a_key_stays(tree: ResultsTree, run: FinishedRun) -> None:
-    folder = tree.write(run)
-    (folder / "run.json").touch()
-    before = (folder / "run.json").stat().st_mtime_ns
-    assert tree.write(run) == folder
-    assert (folder / "run.json").stat().st_mtime_ns == before
-    tree.write(run, replace=True)
-    assert (folder / "run.json").stat().st_mtime_ns != before
+    assert tree.write(run)
+    record = tree.folder_of(run.record) / "run.json"
+    before = record.stat().st_ino
+    assert not tree.write(run)
+    assert record.stat().st_ino == before
+    assert tree.write(run, replace=True)
+    assert record.stat().st_ino != before
     assert list((tree.root / ".unfinished").iterdir()) == []
 
 
 def test_a_hub_name_becomes_one_folder(tree: ResultsTree, run: FinishedRun) -> None:
     meta = run.record.meta_info.model_copy(update={"model_info": {"name": "MIT/ast-finetuned"}})
     renamed = FinishedRun(run.record.model_copy(update={"meta_info": meta}), run.epochs, run.predictions)
-    assert tree.write(renamed).parent.parent.name == "MIT--ast-finetuned"
+    assert tree.folder_of(renamed.record).parent.parent.name == "MIT--ast-finetuned"
 
 
 def test_damaged_and_newer_records_are_named_and_the_rest_is_read(tree: ResultsTree, run: FinishedRun) -> None:

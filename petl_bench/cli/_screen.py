@@ -69,10 +69,11 @@ class Screen:
         self.progress.update(self.tasks["run"], completed=epoch)
         self.progress.update(self.tasks["all"], completed=self.finished * self.epochs + epoch)
 
-    def run_done(self, run: PlannedRun, record: RunRecord) -> None:
+    def run_done(self, run: PlannedRun, record: RunRecord, filed: bool) -> None:
         score = 100 * record.train_info.metrics["test"][run.spec.data.metric]
         tested, seconds = record.train_info.tested_epoch, record.run_info.total_time
-        self._run_ended(run, f"test {score:.2f} (epoch {tested} of {self.epochs}, {seconds:.1f} s)")
+        late = "" if filed else "; another process recorded it first, that record stays"
+        self._run_ended(run, f"test {score:.2f} (epoch {tested} of {self.epochs}, {seconds:.1f} s){late}")
 
     def run_failed(self, run: PlannedRun, error: str) -> None:
         self._run_ended(run, f"FAILED: {error}")
