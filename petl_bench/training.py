@@ -18,6 +18,7 @@ from petl_bench.backbones.base import Backbone
 from petl_bench.benchmarks.augment import clip_numbers, mask
 from petl_bench.benchmarks.splits import Split
 from petl_bench.diagnosis import diagnose
+from petl_bench.methods.base import Method
 from petl_bench.metrics import evaluate
 from petl_bench.plan import PlannedRun
 from petl_bench.registry import METHODS
@@ -42,8 +43,8 @@ def train_run(planned: PlannedRun, workbench: Workbench, on_epoch: OnEpoch | Non
     backbone = workbench.backbone(spec)
     split = workbench.split(spec)
     inputs = Inputs(spec, workbench)
-    method = METHODS.load(planned.code).cls
-    method = method(method.Config.model_validate(spec.method.hyperparameters))
+    cls: type[Method] = METHODS.load(planned.code).cls
+    method = cls(cls.Config.model_validate(spec.method.hyperparameters))
     if workbench.device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(workbench.device)
     try:
@@ -58,28 +59,8 @@ def train_run(planned: PlannedRun, workbench: Workbench, on_epoch: OnEpoch | Non
             backbone.restore(best.state)
         validation_logits = predict(spec, backbone, inputs, split.validation)
         test_logits = predict(spec, backbone, inputs, split.test)
-
-        tested = best.epoch if spec.switches.checkpoint == "best" else len(epochs)
-        targets = workbench.dataset.targets
-        train_time = sum(epoch["train_time"] for epoch in epochs)
-        roles = backbone.parameters_by_role()
-        trainable = sum(roles.values())
-        surplus = method.published_surplus(backbone.geometry)
-        train_info = TrainInfo(
-            num_trainable_params=trainable,
-            num_total_params=backbone.total_parameters(),
-            parameters=roles,
-            published_count=trainable - roles["head"] - backbone.trained_in_final_norm() + surplus,
-            best_epoch=best.epoch,
-            tested_epoch=tested,
-            train_time=train_time,
-            clips_per_second=len(split.train) * len(epochs) / train_time,
-            peak_memory=_peak_memory(workbench.device),
-            metrics={
-                "validation": evaluate(validation_logits, targets[split.validation]),
-                "test": evaluate(test_logits, targets[split.test]),
-            },
-        )
+        predictions = _predictions(workbench, split, validation_logits, test_logits)
+        train_info = _train_info(spec, method, backbone, epochs, best.epoch, predictions, len(split.train))
     finally:
         backbone.detach()
     run_info = RunInfo(
@@ -88,8 +69,10 @@ def train_run(planned: PlannedRun, workbench: Workbench, on_epoch: OnEpoch | Non
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
         total_time=time.perf_counter() - started,
     )
-    record = RunRecord(run_info=run_info, spec=spec, train_info=train_info, meta_info=_meta(planned, workbench, split))
-    return FinishedRun(record, epochs, _predictions(workbench, split, validation_logits, test_logits))
+    meta_info = _meta_info(planned, workbench, split)
+    return FinishedRun(
+        RunRecord(run_info=run_info, spec=spec, train_info=train_info, meta_info=meta_info), epochs, predictions
+    )
 
 
 class Best:
@@ -183,7 +166,7 @@ def fit(
 def predict(
     spec: RunSpec, backbone: Backbone, inputs: Inputs, indices: npt.NDArray[np.int64]
 ) -> npt.NDArray[np.float32]:
-    """Logits ``[clips, classes]`` of the clips at ``indices``, in eval mode."""
+    """Logits ``[clips, classes]`` of the clips at ``indices``, in eval mode. Raises NotFiniteError."""
     backbone.eval()
     parts = []
     for start in range(0, len(indices), EVALUATION_BATCH):
@@ -191,6 +174,8 @@ def predict(
         with precision_of(spec, inputs.device):
             parts.append(backbone(features).float().cpu())
     logits: npt.NDArray[np.float32] = torch.cat(parts).numpy()
+    if not np.isfinite(logits).all():
+        raise NotFiniteError("logits in eval mode are not finite, though the training loss was")
     return logits
 
 
@@ -207,8 +192,35 @@ def seeded(spec: RunSpec, stream: str, *parts: int) -> Iterator[None]:
         yield
 
 
-def _peak_memory(device: torch.device) -> int | None:
-    return torch.cuda.max_memory_allocated(device) if device.type == "cuda" else None
+def _train_info(
+    spec: RunSpec,
+    method: Method,
+    backbone: Backbone,
+    epochs: list[dict[str, float]],
+    best_epoch: int,
+    predictions: Predictions,
+    train_clips: int,
+) -> TrainInfo:
+    roles = backbone.parameters_by_role()
+    trainable = sum(roles.values())
+    surplus = method.published_surplus(backbone.geometry)
+    train_time = sum(epoch["train_time"] for epoch in epochs)
+    device = next(backbone.parameters()).device
+    return TrainInfo(
+        num_trainable_params=trainable,
+        num_total_params=backbone.total_parameters(),
+        parameters=roles,
+        published_count=trainable - roles["head"] - backbone.trained_in_final_norm() + surplus,
+        best_epoch=best_epoch,
+        tested_epoch=best_epoch if spec.switches.checkpoint == "best" else len(epochs),
+        train_time=train_time,
+        clips_per_second=train_clips * len(epochs) / train_time,
+        peak_memory=torch.cuda.max_memory_allocated(device) if device.type == "cuda" else None,
+        metrics={
+            "validation": evaluate(predictions.validation_logits, predictions.validation_targets),
+            "test": evaluate(predictions.test_logits, predictions.test_targets),
+        },
+    )
 
 
 def _predictions(
@@ -227,7 +239,7 @@ def _predictions(
     )
 
 
-def _meta(planned: PlannedRun, workbench: Workbench, split: Split) -> MetaInfo:
+def _meta_info(planned: PlannedRun, workbench: Workbench, split: Split) -> MetaInfo:
     device, description = workbench.device, workbench.source.description
     return MetaInfo(
         model_info={"name": planned.backbone, "note": description.note, **vars(description.geometry)},
