@@ -22,13 +22,15 @@ class Introduced:
 
 
 def unkeyed_fields(model: BaseModel) -> tuple[str, ...]:
-    """Names of the fields that the canonical form leaves out: those at the value they were introduced with."""
-    return tuple(
-        name
-        for name, field in type(model).model_fields.items()
-        for mark in field.metadata
-        if isinstance(mark, Introduced) and getattr(model, name) == mark.value
-    )
+    """The fields that the canonical form leaves out, at the value they were introduced with; nested ones dotted."""
+    found: list[str] = []
+    for name, field in type(model).model_fields.items():
+        value = getattr(model, name)
+        if any(isinstance(mark, Introduced) and value == mark.value for mark in field.metadata):
+            found.append(name)
+        elif isinstance(value, BaseModel):
+            found.extend(f"{name}.{inner}" for inner in unkeyed_fields(value))
+    return tuple(found)
 
 
 def canonical(value: Any) -> Any:

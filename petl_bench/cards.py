@@ -16,6 +16,7 @@ from typing import Annotated, Any, Literal, TypeVar, get_args
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError, model_validator
 
 from petl_bench.errors import UserError, nearest
+from petl_bench.files import read_text
 
 Kind = Literal["methods", "benchmarks", "sweeps"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -24,15 +25,18 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 class Card(BaseModel):
     """Base of everything a card may hold: frozen, and an unknown key is an error."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+Decay = Annotated[float, Field(ge=0, lt=1)]
 
 
 class Optimizer(Card):
     """AdamW as the literature on AST sets it (arXiv 2312.03694, released code): cosine per step to 0, no warm-up."""
 
-    lr: PositiveFloat = 5e-3
-    weight_decay: Annotated[float, Field(ge=0)] = 0.1
-    betas: tuple[float, float] = (0.9, 0.98)
+    lr: Annotated[float, Field(gt=0, le=1e3)] = 5e-3
+    weight_decay: Annotated[float, Field(ge=0, le=1e3)] = 0.1
+    betas: tuple[Decay, Decay] = (0.9, 0.98)
     eps: PositiveFloat = 1e-6
 
 
@@ -79,14 +83,20 @@ class Protocol(Card):
     """How clips are split into training, validation and test.
 
     validation: ``official`` - the data set's own lists (one fold); ``previous_fold`` - fold k tests, the fold before
-    it (cyclically) validates, the others train; ``held_out`` - fold k tests, a part of the others validates, drawn
-    from ``split_seed``, stratified by class, groups kept whole.
+    it (cyclically) validates, the others train; ``held_out`` - fold k tests, one part in 1 / ``held_out`` of the others
+    validates, drawn from ``split_seed``, stratified by class as far as groups kept whole allow.
     """
 
     folds: PositiveInt = 1
     validation: Literal["official", "previous_fold", "held_out"] = "official"
     held_out: Annotated[float, Field(gt=0, le=0.5)] = 0.1
     split_seed: int = 0
+
+    @model_validator(mode="after")
+    def _one_part_in_so_many(self) -> Protocol:
+        if abs(1 / self.held_out - round(1 / self.held_out)) > 0.01:
+            raise ValueError(f"held_out = {self.held_out} is not one part in a whole number, as 0.1 or 0.25 is")
+        return self
 
     @model_validator(mode="after")
     def _enough_folds(self) -> Protocol:
@@ -131,11 +141,15 @@ class Download(Card):
 
 
 class BenchmarkCard(Card):
-    """One data set and its protocol. ``classes`` picks a subset; ``class_count`` is checked against the data."""
+    """One data set and its protocol.
+
+    ``classes`` picks a subset; ``class_count`` must be what is found; another ``clip_count`` is noted under tables.
+    """
 
     layout: str
     title: str
     class_count: PositiveInt | None = None
+    clip_count: PositiveInt | None = None
     classes: tuple[str, ...] | None = None
     metric: Literal["accuracy", "balanced_accuracy", "macro_f1"] = "accuracy"
     backbone: str = "MIT/ast-finetuned-audioset-10-10-0.4593"
@@ -269,11 +283,9 @@ def describe(error: ValidationError, schema: type[BaseModel]) -> str:
 
 def _read_toml(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(read_text(path))
     except tomllib.TOMLDecodeError as error:
         raise UserError(f"{path}: not valid TOML: {error}") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: cannot be read: {error}") from error
 
 
 def _keys_at(schema: type[BaseModel], location: tuple[int | str, ...]) -> Iterator[str]:

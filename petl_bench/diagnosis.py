@@ -10,15 +10,17 @@ from torch import Tensor, nn
 from petl_bench.backbones.base import Backbone
 
 
-def diagnose(backbone: Backbone, features: Tensor, step: int, epoch: int) -> str:
-    """Say which tensor is not finite, looking at the input, the weights, then every module's output in order."""
-    where = f"loss is not finite at step {step} (epoch {epoch})"
+def diagnose(backbone: Backbone, features: Tensor, updates: int) -> str:
+    """Say which tensor is not finite: the input, a weight, or the first module output, looked for in this order.
+
+    ``updates`` is the number of optimizer steps made so far.
+    """
     if not torch.isfinite(features).all():
-        return f"{where}: the input features hold values that are not finite"
+        return "the input features hold values that are not finite"
     for name, tensor in [*backbone.named_parameters(), *backbone.named_buffers()]:
         if not torch.isfinite(tensor).all():
-            before = "before the first update" if step == 1 else f"after the update of step {step - 1}"
-            return f"{where}: {name} is not finite {before}"
+            since = f"after the update of step {updates}" if updates else "before the first update"
+            return f"{name} is not finite {since}"
     culprits: list[str] = []
 
     def watch(name: str) -> Callable[..., None]:
@@ -36,4 +38,5 @@ def diagnose(backbone: Backbone, features: Tensor, step: int, epoch: int) -> str
     finally:
         for handle in handles:
             handle.remove()
-    return f"{where}: all weights are finite, the output of {culprits[0] if culprits else 'the loss'} is not"
+    culprit = f"the output of {culprits[0]}" if culprits else "the loss"
+    return f"all weights are finite after {updates} updates, {culprit} is not"

@@ -12,5 +12,6 @@ class UserError(Exception):
 
 def nearest(given: str, allowed: Iterable[str]) -> str:
     """Return ``" (did you mean 'x'?)"`` where a near match exists, else ``""``."""
-    matches = difflib.get_close_matches(given, list(allowed), n=1, cutoff=0.5)
-    return f" (did you mean '{matches[0]}'?)" if matches else ""
+    names = {name.lower(): name for name in allowed}
+    matches = difflib.get_close_matches(given.lower(), list(names), n=1, cutoff=0.5)
+    return f" (did you mean '{names[matches[0]]}'?)" if matches else ""

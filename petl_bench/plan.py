@@ -52,6 +52,8 @@ class PlannedRun:
     method: str
     benchmark: str
     backbone: str
+    remark: str = ""
+    """What a reader of its table should know of the method."""
 
     @property
     def title(self) -> str:
@@ -160,7 +162,7 @@ def make_plan(request: Request, choice: Choice, subject: Subject) -> Plan:
     )
     runs = []
     for chosen in choice.methods:
-        method, optimizer = _resolve(request, choice.benchmark, chosen, subject.geometry)
+        method, optimizer, remark = _resolve(request, choice.benchmark, chosen, subject.geometry)
         training = TrainingSpec(
             optimizer=optimizer,
             epochs=card.training.epochs,
@@ -178,7 +180,7 @@ def make_plan(request: Request, choice: Choice, subject: Subject) -> Plan:
                     seed=seed,
                 )
                 names = (chosen.name, choice.benchmark, subject.backbone)
-                runs.append(PlannedRun(spec, spec.run_key(), chosen.code, *names))
+                runs.append(PlannedRun(spec, spec.run_key(), chosen.code, *names, remark))
     return tuple(runs)
 
 
@@ -205,15 +207,19 @@ def resolve_settings(choice: MethodChoice, benchmark: str, given: dict[str, Any]
 
 def _resolve(
     request: Request, benchmark: str, choice: MethodChoice, geometry: Geometry
-) -> tuple[MethodSpec, Optimizer]:
-    """What a run's spec holds of a method, with the request's ``--set`` and flags applied."""
+) -> tuple[MethodSpec, Optimizer, str]:
+    """What a run's spec holds of a method, with the request's ``--set`` and flags applied; and its remark."""
     flags = {} if request.lr is None else {"lr": request.lr}
     config, optimizer = resolve_settings(choice, benchmark, {**dict(_settings_of(request, choice.name)), **flags})
     cls = choice.implementation.cls
     try:
-        cls(config).check(geometry)
+        method = cls(config)
+        method.check(geometry)
+        remark = method.remark(geometry)
     except ValueError as error:
         raise UserError(f"{choice.name}: {error}") from error
+    except Exception as error:
+        raise UserError(f"{choice.name}: its check fails: {type(error).__name__}: {error}") from error
     spec = MethodSpec(
         implementation=choice.implementation.name,
         numerics_version=cls.numerics_version,
@@ -221,7 +227,7 @@ def _resolve(
         source=choice.implementation.source,
         unkeyed=unkeyed_fields(config),
     )
-    return spec, optimizer
+    return spec, optimizer, f"{choice.name}: {remark}" if remark else ""
 
 
 def _folds(request: Request, card: BenchmarkCard) -> tuple[int, ...]:

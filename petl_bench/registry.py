@@ -116,7 +116,7 @@ class Registry(Generic[T]):
         sys.modules[spec.name] = module  # annotations in the file are resolved through it
         try:
             spec.loader.exec_module(module)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise UserError(f"{self.kind} '{name}': {path} fails on import: {type(error).__name__}: {error}") from error
         classes = [key for key, value in vars(module).items() if isinstance(value, type)]
         if class_name not in classes:
@@ -141,6 +141,8 @@ class Registry(Generic[T]):
     def _checked(self, cls: Any, name: str) -> type[T]:
         if not (inspect.isclass(cls) and issubclass(cls, self._base)):
             raise UserError(f"{self.kind} '{name}' is not a subclass of {self.base.replace(':', '.')}")
+        if missing := sorted(getattr(cls, "__abstractmethods__", ())):
+            raise UserError(f"{self.kind} '{name}' does not define {', '.join(missing)}")
         return cls
 
 

@@ -21,7 +21,6 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from petl_bench.errors import UserError
-from petl_bench.files import write_atomically
 from petl_bench.runspec import RunSpec
 
 SCHEMA_VERSION = 1
@@ -32,7 +31,7 @@ UNFINISHED = ".unfinished"
 class Part(BaseModel):
     """A section of a record. Unknown keys of later versions are kept out, not refused."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
 
 
 class RunInfo(Part):
@@ -148,27 +147,34 @@ class ResultsTree:
         """Folder of every finished run by run key."""
         return {path.parent.name: path.parent for path in sorted(self.root.glob("[!.]*/*/*/*/run.json"))}
 
+    def find(self, key: str) -> Path | None:
+        """Folder of the finished run of a key, wherever it is filed."""
+        return next((path.parent for path in self.root.glob(f"[!.]*/*/*/{key}/run.json")), None)
+
     def write(self, run: FinishedRun, replace: bool = False) -> bool:
         """File a run. Where its key is filed already the first stays (returns False), unless ``replace``."""
         target = self.folder_of(run.record)
+        before = self.find(target.name)
+        if before is not None and not replace:
+            return False
         target.parent.mkdir(parents=True, exist_ok=True)
         unfinished = Path(tempfile.mkdtemp(prefix=f"{target.name}.", dir=self.root / UNFINISHED))
         new, old = unfinished / "new", unfinished / "old"
         try:
             _write_run(new, run)
-            if replace and target.exists():
-                os.rename(target, old)
+            if before is not None:
+                os.rename(before, old)
             try:
                 os.rename(new, target)
             except OSError:
-                if (target / "run.json").is_file():
-                    return False
-                if old.exists():
-                    os.rename(old, target)
-                raise
+                if not (target / "run.json").is_file():
+                    raise
+                return False
+            return True
         finally:
+            if before is not None and old.exists() and not target.exists():
+                os.rename(old, before)
             shutil.rmtree(unfinished, ignore_errors=True)
-        return True
 
     def folder_of(self, record: RunRecord) -> Path:
         """Where a record is filed."""
@@ -187,10 +193,17 @@ class ResultsTree:
     def write_failure(self, failure: Failure) -> Path:
         """File a failure under the next free number of its key."""
         folder = self.root / FAILED
-        number = 1 + len(list(folder.glob(f"{failure.run_key}.*.json")))
-        path = folder / f"{failure.run_key}.{number}.json"
-        write_atomically(path, failure.model_dump_json(indent=2).encode())
-        return path
+        folder.mkdir(parents=True, exist_ok=True)
+        number = max((number for number, key, _ in self._numbered_failures() if key == failure.run_key), default=0)
+        while True:
+            number += 1
+            path = folder / f"{failure.run_key}.{number}.json"
+            try:
+                with path.open("x", encoding="utf-8") as file:
+                    file.write(failure.model_dump_json(indent=2) + "\n")
+                return path
+            except FileExistsError:
+                continue
 
     def failures(self) -> dict[str, Path]:
         """The latest failure of every key that has one."""
@@ -232,7 +245,8 @@ def read_predictions(folder: Path) -> Predictions:
 
 def _write_run(folder: Path, run: FinishedRun) -> None:
     folder.mkdir()
-    (folder / "epochs.jsonl").write_text("".join(json.dumps(epoch) + "\n" for epoch in run.epochs), encoding="utf-8")
+    lines = [json.dumps(epoch, allow_nan=False) + "\n" for epoch in run.epochs]
+    (folder / "epochs.jsonl").write_text("".join(lines), encoding="utf-8")
     np.savez_compressed(folder / "predictions.npz", allow_pickle=False, **vars(run.predictions))
     (folder / "run.json").write_text(run.record.model_dump_json(indent=2) + "\n", encoding="utf-8")
 

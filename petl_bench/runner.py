@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Protocol
 
 from petl_bench.errors import UserError
 from petl_bench.executors.local import LocalExecutor
 from petl_bench.plan import Plan, PlannedRun
-from petl_bench.results import Failure, ResultsTree, RunRecord, read_failure
+from petl_bench.results import Failure, ResultsTree, RunRecord, read_failure, read_record
 from petl_bench.workbench import Workbench
 
 
 class Reporter(Protocol):
-    """Told what happens; a terminal, a log, a test. A run not ``filed`` was filed by another process meanwhile."""
+    """Told what happens; a terminal, a log, a test. A run that is not ``first`` was filed by another process before."""
 
     def begin(self, runs: int, done: int, failed_before: int) -> None: ...
     def features(self, done: int, total: int) -> None: ...
     def run_started(self, run: PlannedRun) -> None: ...
     def epoch(self, run: PlannedRun, epoch: int, log: dict[str, float]) -> None: ...
-    def run_done(self, run: PlannedRun, record: RunRecord, filed: bool) -> None: ...
+    def run_skipped(self, run: PlannedRun) -> None: ...
+    def run_done(self, run: PlannedRun, record: RunRecord, first: bool) -> None: ...
     def run_failed(self, run: PlannedRun, error: str) -> None: ...
 
 
@@ -45,16 +49,16 @@ def run_plan(
 ) -> Outcome:
     """Train what the tree does not hold yet and file it.
 
-    A finished run is skipped unless ``force``. A run that failed before counts as failed and is not tried again unless
-    ``retry_failed`` (or ``force``). An interrupt leaves a tree that the same call completes.
+    A finished run is skipped unless ``force`` or its record is damaged. A run that failed before counts as failed and
+    is not tried again unless ``retry_failed`` (or ``force``). An interrupt leaves a tree that the same call completes.
     """
     tree.prepare()
-    done = {} if force else tree.run_folders()
+    filed = tree.run_folders()
     failed_before = {} if force or retry_failed else tree.failures()
     outcome = Outcome()
     todo: dict[str, PlannedRun] = {}
     for run in plan:
-        if run.key in done:
+        if run.key in filed and not force and _is_readable(filed[run.key]):
             outcome.skipped += 1
         elif run.key in failed_before:
             failure = read_failure(failed_before[run.key])
@@ -64,23 +68,50 @@ def run_plan(
             todo.setdefault(run.key, run)
     reporter.begin(len(todo), outcome.skipped, len(outcome.failed))
 
+    def still_to_do() -> Iterator[PlannedRun]:
+        """The runs that no other process has filed by the time they would start."""
+        for run in todo.values():
+            if run.key in filed or tree.find(run.key) is None:
+                yield run
+            else:
+                outcome.skipped += 1
+                reporter.run_skipped(run)
+
     executor = LocalExecutor(workbench)
     executor.prepare(todo.values(), reporter.features)
-    for run, result in executor.execute(todo.values(), reporter.run_started, reporter.epoch):
-        try:
-            if isinstance(result, Exception):
-                reason = f"{type(result).__name__}: {result}".partition("\n")[0]
+    for run, result in executor.execute(still_to_do(), reporter.run_started, reporter.epoch):
+        if isinstance(result, Exception):
+            reason = f"{type(result).__name__}: {result}".partition("\n")[0]
+            with _filing(tree):
                 tree.write_failure(_failure(run, result, reason))
-                outcome.failed.append((run, reason))
-                reporter.run_failed(run, reason)
-            else:
-                filed = tree.write(result, replace=force)
-                outcome.trained += 1
-                reporter.run_done(run, result.record, filed)
-        except OSError as error:
-            raise UserError(f"{tree.root} cannot be written to ({error.strerror or error}); what was recorded before "
-                            "is intact, and the same command goes on from there") from error  # fmt: skip
+            outcome.failed.append((run, reason))
+            reporter.run_failed(run, reason)
+        else:
+            with _filing(tree):
+                first = tree.write(result, replace=run.key in filed)
+            outcome.trained += 1
+            reporter.run_done(run, result.record, first)
     return outcome
+
+
+def _is_readable(folder: Path) -> bool:
+    """Whether a filed run counts as done: a damaged record does not, and is replaced."""
+    try:
+        read_record(folder)
+    except UserError:
+        return False
+    return True
+
+
+@contextmanager
+def _filing(tree: ResultsTree) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise UserError(
+            f"{tree.root} cannot be written to ({error.strerror or error}); what was recorded before is intact, and "
+            "the same command goes on from there"
+        ) from error
 
 
 def _failure(run: PlannedRun, error: Exception, reason: str) -> Failure:

@@ -20,14 +20,14 @@ Precision = Literal["fp32", "bf16"]
 
 
 class Settings(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class MethodSpec(Settings):
     """A method's code and its resolved hyperparameters.
 
-    ``source`` identifies code that is not built in. ``unkeyed`` names hyperparameters at the value they were
-    introduced with: stored, but no part of the keys.
+    ``source`` identifies code that is not built in. ``unkeyed`` names hyperparameters (nested ones dotted) at the value
+    they were introduced with: stored, but no part of the keys.
     """
 
     implementation: str
@@ -101,5 +101,9 @@ class RunSpec(Settings):
         keyed: dict[str, Any] = canonical(self)
         method = keyed["method"]
         for name in method.pop("unkeyed"):
-            del method["hyperparameters"][name]
+            *path, last = name.split(".")
+            place = method["hyperparameters"]
+            for part in path:
+                place = place[part]
+            del place[last]
         return keyed

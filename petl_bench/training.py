@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from importlib.metadata import version
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +17,7 @@ from petl_bench.backbones.base import Backbone
 from petl_bench.benchmarks.augment import clip_numbers, mask
 from petl_bench.benchmarks.splits import Split
 from petl_bench.diagnosis import diagnose
+from petl_bench.environment import package_versions
 from petl_bench.methods.base import Method
 from petl_bench.metrics import evaluate
 from petl_bench.plan import PlannedRun
@@ -27,7 +27,6 @@ from petl_bench.runspec import RunSpec
 from petl_bench.workbench import Workbench
 
 EVALUATION_BATCH = 64
-PACKAGES = ("petl-bench", "torch", "torchaudio", "transformers", "numpy", "scikit-learn")
 
 OnEpoch = Callable[[int, dict[str, float]], None]
 
@@ -43,8 +42,10 @@ def train_run(planned: PlannedRun, workbench: Workbench, on_epoch: OnEpoch | Non
     backbone = workbench.backbone(spec)
     split = workbench.split(spec)
     inputs = Inputs(spec, workbench)
-    cls: type[Method] = METHODS.load(planned.code).cls
-    method = cls(cls.Config.model_validate(spec.method.hyperparameters))
+    implementation = METHODS.load(planned.code)
+    if implementation.source != spec.method.source:
+        raise RuntimeError(f"{planned.code} changed after this run was planned; plan it again")
+    method: Method = implementation.cls(implementation.cls.Config.model_validate(spec.method.hyperparameters))
     if workbench.device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(workbench.device)
     try:
@@ -55,12 +56,15 @@ def train_run(planned: PlannedRun, workbench: Workbench, on_epoch: OnEpoch | Non
         backbone.to(workbench.device)
 
         epochs, best = fit(spec, backbone, inputs, split, on_epoch or (lambda epoch, log: None))
+        tested = len(epochs)
         if spec.switches.checkpoint == "best":
             backbone.restore(best.state)
-        validation_logits = predict(spec, backbone, inputs, split.validation)
-        test_logits = predict(spec, backbone, inputs, split.test)
+            tested = best.epoch
+        updates = tested * batches_per_epoch(spec, split)
+        validation_logits = predict(spec, backbone, inputs, split.validation, updates)
+        test_logits = predict(spec, backbone, inputs, split.test, updates)
         predictions = _predictions(workbench, split, validation_logits, test_logits)
-        train_info = _train_info(spec, method, backbone, epochs, best.epoch, predictions, len(split.train))
+        train_info = _train_info(method, backbone, epochs, best.epoch, tested, predictions, len(split.train))
     finally:
         backbone.detach()
     run_info = RunInfo(
@@ -117,7 +121,7 @@ def fit(
         eps=settings.eps,
         weight_decay=settings.weight_decay,
     )
-    batches = -(-len(split.train) // recipe.batch_size)
+    batches = batches_per_epoch(spec, split)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, recipe.epochs * batches)
     best, logs = Best(), []
 
@@ -139,7 +143,8 @@ def fit(
                 if not torch.isfinite(loss):
                     step = (epoch - 1) * batches + number + 1
                     with precision_of(spec, inputs.device):
-                        raise NotFiniteError(diagnose(backbone, features, step, epoch))
+                        cause = diagnose(backbone, features, updates=step - 1)
+                    raise NotFiniteError(f"loss is not finite at step {step} (epoch {epoch}): {cause}")
                 optimizer.zero_grad(set_to_none=True)
                 loss.backward()  # type: ignore[no-untyped-call]
                 optimizer.step()
@@ -147,12 +152,14 @@ def fit(
                 total += loss.detach() * len(indices)
         train_time = time.perf_counter() - started
 
-        measured = evaluate(predict(spec, backbone, inputs, split.validation), inputs.targets.numpy()[split.validation])
+        validation_logits = predict(spec, backbone, inputs, split.validation, updates=epoch * batches)
+        measured = evaluate(validation_logits, inputs.targets.numpy()[split.validation])
         log = {
             "epoch": epoch,
             "train_loss": float(total) / len(order),
             "validation_loss": measured["loss"],
             "validation_accuracy": measured["accuracy"],
+            f"validation_{spec.data.metric}": measured[spec.data.metric],
             "lr": float(schedule.get_last_lr()[0]),
             "train_time": train_time,
         }
@@ -162,21 +169,31 @@ def fit(
     return logs, best
 
 
+def batches_per_epoch(spec: RunSpec, split: Split) -> int:
+    """The last batch of an epoch may be smaller; none is dropped."""
+    return -(-len(split.train) // spec.training.batch_size)
+
+
 @torch.inference_mode()
 def predict(
-    spec: RunSpec, backbone: Backbone, inputs: Inputs, indices: npt.NDArray[np.int64]
+    spec: RunSpec, backbone: Backbone, inputs: Inputs, indices: npt.NDArray[np.int64], updates: int
 ) -> npt.NDArray[np.float32]:
-    """Logits ``[clips, classes]`` of the clips at ``indices``, in eval mode. Raises NotFiniteError."""
+    """Logits ``[clips, classes]`` of the clips at ``indices``, in eval mode, after so many updates.
+
+    Raises NotFiniteError.
+    """
     backbone.eval()
     parts = []
     for start in range(0, len(indices), EVALUATION_BATCH):
         features, _ = inputs.batch(indices[start : start + EVALUATION_BATCH])
         with precision_of(spec, inputs.device):
-            parts.append(backbone(features).float().cpu())
-    logits: npt.NDArray[np.float32] = torch.cat(parts).numpy()
-    if not np.isfinite(logits).all():
-        raise NotFiniteError("logits in eval mode are not finite, though the training loss was")
-    return logits
+            logits = backbone(features).float()
+            if not torch.isfinite(logits).all():
+                cause = diagnose(backbone, features, updates)
+                raise NotFiniteError(f"logits are not finite in evaluation: {cause}")
+        parts.append(logits.cpu())
+    together: npt.NDArray[np.float32] = torch.cat(parts).numpy()
+    return together
 
 
 def precision_of(spec: RunSpec, device: torch.device) -> torch.autocast:
@@ -193,11 +210,11 @@ def seeded(spec: RunSpec, stream: str, *parts: int) -> Iterator[None]:
 
 
 def _train_info(
-    spec: RunSpec,
     method: Method,
     backbone: Backbone,
     epochs: list[dict[str, float]],
     best_epoch: int,
+    tested_epoch: int,
     predictions: Predictions,
     train_clips: int,
 ) -> TrainInfo:
@@ -212,7 +229,7 @@ def _train_info(
         parameters=roles,
         published_count=trainable - roles["head"] - backbone.trained_in_final_norm() + surplus,
         best_epoch=best_epoch,
-        tested_epoch=best_epoch if spec.switches.checkpoint == "best" else len(epochs),
+        tested_epoch=tested_epoch,
         train_time=train_time,
         clips_per_second=train_clips * len(epochs) / train_time,
         peak_memory=torch.cuda.max_memory_allocated(device) if device.type == "cuda" else None,
@@ -247,9 +264,9 @@ def _meta_info(planned: PlannedRun, workbench: Workbench, split: Split) -> MetaI
             "name": planned.benchmark,
             "class_names": list(workbench.dataset.class_names),
             "clips": {part: len(indices) for part, indices in vars(split).items()},
-            "limit": workbench.limit,
+            "limit": workbench.dataset.limit,
         },
-        package_info={name: version(name) for name in PACKAGES} | {"python": platform.python_version()},
+        package_info=package_versions(),
         system_info={
             "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
             "threads": torch.get_num_threads(),

@@ -32,7 +32,6 @@ class Workbench:
     dataset: Dataset
     source: BackboneSource
     device: torch.device
-    limit: int | None = None
     _kept: dict[Hashable, Any] = field(default_factory=dict)
 
     @classmethod
@@ -42,7 +41,7 @@ class Workbench:
         """Find the data set and the backbone and check them; nothing large is loaded yet."""
         chosen = _device(device)
         dataset = open_dataset(benchmark, card, data_folder(benchmark, data_dir), limit)
-        return cls(dataset, resolve(card.backbone), chosen, limit)
+        return cls(dataset, resolve(card.backbone), chosen)
 
     @property
     def subject(self) -> Subject:
@@ -88,6 +87,8 @@ def _device(name: str) -> torch.device:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(name)
+        if device.type not in ("cpu", "cuda"):
+            raise RuntimeError(f"devices of type {device.type} are not supported")
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
         reason = str(error).partition("\n")[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -34,7 +35,9 @@ class Log:
     begun: tuple[int, int, int] = (0, 0, 0)
     started: list[str] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
+    skipped: list[str] = field(default_factory=list)
     interrupt_after: int | None = None
+    on_start: Callable[[], object] = lambda: None
 
     def begin(self, runs: int, done: int, failed_before: int) -> None:
         self.begun = (runs, done, failed_before)
@@ -45,10 +48,14 @@ class Log:
         if self.interrupt_after == len(self.started):
             raise KeyboardInterrupt
         self.started.append(run.title)
+        self.on_start()
 
     def epoch(self, run: PlannedRun, epoch: int, log: dict[str, float]) -> None: ...
 
-    def run_done(self, run: PlannedRun, record: RunRecord, filed: bool) -> None: ...
+    def run_skipped(self, run: PlannedRun) -> None:
+        self.skipped.append(run.title)
+
+    def run_done(self, run: PlannedRun, record: RunRecord, first: bool) -> None: ...
 
     def run_failed(self, run: PlannedRun, error: str) -> None:
         self.failed.append(error)

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import pytest
 from pydantic import BaseModel
 
-from petl_bench.canonical import Introduced, canonical, digest
+from petl_bench.canonical import Introduced, canonical, digest, unkeyed_fields
 from petl_bench.cards import Augment, Features, Optimizer, Protocol
 from petl_bench.runspec import DataSpec, MethodSpec, RunSpec, Switches, TrainingSpec
 from tests.studies import TINY, plan_of
@@ -84,6 +84,21 @@ def test_a_field_at_its_introduction_value_is_left_out_of_the_keys() -> None:
     assert digest(Later(norm="batch")) == digest(Config())
     assert digest(Later()) != digest(Config())
     assert canonical(Later(norm="batch")) == {"rank": 6}
+
+    class Nested(BaseModel):
+        inner: Later = Later(norm="batch")
+
+    assert unkeyed_fields(Nested()) == ("inner.norm",)
+    assert canonical(Nested()) == {"inner": {"rank": 6}}
+    nested = MethodSpec(
+        implementation="x",
+        numerics_version=1,
+        hyperparameters=Nested().model_dump(),
+        unkeyed=unkeyed_fields(Nested()),
+    )
+    before = nested.model_copy(update={"hyperparameters": {"inner": {"rank": 6}}, "unkeyed": ()})
+    assert spec(method=nested).run_key() == spec(method=before).run_key()
+
     later = spec().method.model_copy(
         update={"hyperparameters": {**spec().method.hyperparameters, "norm": "batch"}, "unkeyed": ("norm",)}
     )

@@ -92,11 +92,15 @@ def test_a_file_is_a_member_identified_by_its_content(tmp_path: Path) -> None:
         ("{folder}/mine.py:Min", r"has no class Min \(did you mean 'Mine'"),
         ("{folder}/mine.py:Other", "is not a subclass"),
         ("{folder}/broken.py:Mine", "fails on import: SyntaxError"),
+        ("{folder}/leaves.py:Mine", "fails on import: SystemExit"),
+        ("{folder}/half.py:Half", "does not define attach"),
         ("lorra", r"unknown method 'lorra' \(did you mean 'lora'"),
     ],
 )
 def test_what_cannot_be_loaded_is_one_line(tmp_path: Path, name: str, message: str) -> None:
     (tmp_path / "mine.py").write_text(METHOD_FILE)
     (tmp_path / "broken.py").write_text("def")
+    (tmp_path / "leaves.py").write_text("import sys; sys.exit(3)")
+    (tmp_path / "half.py").write_text("from petl_bench import Method\nclass Half(Method): ...")
     with pytest.raises(UserError, match=message):
         METHODS.load(name.format(folder=tmp_path))

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
 from petl_bench.errors import UserError
-from petl_bench.results import FinishedRun, ResultsTree, read_predictions, read_record
+from petl_bench.results import FinishedRun, ResultsTree, RunRecord, read_predictions, read_record
 from tests.studies import train
 
 
@@ -50,6 +52,41 @@ def test_the_first_record_of_a_key_stays(tree: ResultsTree, run: FinishedRun) ->
     assert tree.write(run, replace=True)
     assert record.stat().st_ino != before
     assert list((tree.root / ".unfinished").iterdir()) == []
+
+
+def test_replacing_removes_the_record_wherever_it_is_filed(tree: ResultsTree, run: FinishedRun) -> None:
+    meta = run.record.meta_info.model_copy(update={"model_info": {"name": "zz"}})
+    elsewhere = FinishedRun(run.record.model_copy(update={"meta_info": meta}), run.epochs, run.predictions)
+    assert tree.write(elsewhere)
+    assert not tree.write(run)
+    assert tree.write(run, replace=True)
+    assert tree.run_folders() == {run.record.run_info.run_key: tree.folder_of(run.record)}
+    assert tree.find(run.record.run_info.run_key) == tree.folder_of(run.record)
+
+
+def test_a_replacement_that_fails_leaves_the_old_record(
+    tree: ResultsTree, run: FinishedRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tree.write(run)
+    rename = os.rename
+
+    def failing(source: Path, target: Path) -> None:
+        if Path(source).name == "new":
+            raise KeyboardInterrupt
+        rename(source, target)
+
+    monkeypatch.setattr(os, "rename", failing)
+    with pytest.raises(KeyboardInterrupt):
+        tree.write(run, replace=True)
+    assert tree.records() == ([run.record], [])
+    assert list((tree.root / ".unfinished").iterdir()) == []
+
+
+def test_a_record_with_numbers_that_are_none_cannot_be_made(run: FinishedRun) -> None:
+    data = run.record.model_dump()
+    data["train_info"]["metrics"]["test"]["loss"] = float("nan")
+    with pytest.raises(ValidationError, match="finite"):
+        RunRecord.model_validate(data)
 
 
 def test_a_hub_name_becomes_one_folder(tree: ResultsTree, run: FinishedRun) -> None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from petl_bench.results import read_record
-from tests.studies import Log, Study
+from petl_bench.training import train_run
+from tests.studies import TINY, Log, Study, plan_of
 
 BROKEN = '''
 from petl_bench import Method, MethodConfig
@@ -74,6 +77,26 @@ def test_an_interrupt_leaves_a_tree_that_the_same_call_completes(study: Study) -
     assert len(study.tree.run_folders()) == 1
     assert study.run(folds=(1, 2, 3)).trained == 2
     assert list((study.tree.root / ".unfinished").iterdir()) == []
+
+
+def test_what_another_process_files_meanwhile_is_not_trained_again(study: Study) -> None:
+    """The second of two runs appears in the tree while the first is trained."""
+    other = Study(study.tree.root.with_name("other"))
+    other.run(folds=(2,))
+    log = Log()
+    log.on_start = lambda: shutil.copytree(other.tree.root, study.tree.root, dirs_exist_ok=True)
+    outcome = study.run(log, folds=(1, 2))
+    assert (outcome.trained, outcome.skipped) == (1, 1)
+    assert log.skipped == ["linear on synthetic, fold 2, seed 0"]
+
+
+def test_a_method_file_that_changed_after_planning_is_not_trained(tmp_path: Path) -> None:
+    path = tmp_path / "mine.py"
+    path.write_text("from petl_bench.methods.linear import Linear\nclass Mine(Linear): ...\n")
+    plan, workbench = plan_of(replace(TINY, methods=(f"{path}:Mine",)))
+    path.write_text("from petl_bench.methods.full import Full\nclass Mine(Full): ...\n")
+    with pytest.raises(RuntimeError, match="changed after this run was planned"):
+        train_run(plan[0], workbench)
 
 
 def test_two_names_for_one_experiment_are_one_run(study: Study, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -97,6 +98,121 @@ def test_the_best_validation_epoch_is_restored_and_tested() -> None:
     assert evaluate(run.predictions.test_logits, run.predictions.test_targets) == info.metrics["test"]
 
 
+def test_test_logits_are_those_of_the_restored_epoch() -> None:
+    """Trained again by hand: the logits of the test clips, one by one, from the best epoch's weights."""
+    plan, workbench = plan_of(replace(TINY, methods=("conformer",), epochs=4))
+    run = train_run(plan[0], workbench)
+    spec = plan[0].spec
+    backbone, inputs, split = workbench.backbone(spec), Inputs(spec, workbench), workbench.split(spec)
+    cls = METHODS.load("conformer").cls
+    with seeded(spec, "initialisation"):
+        cls(cls.Config()).attach(backbone)
+    with seeded(spec, "head"):
+        backbone.add_head(10)
+    _, best = fit(spec, backbone, inputs, split, lambda epoch, log: None)
+    backbone.restore(best.state)
+    backbone.eval()
+    with torch.no_grad():
+        one_by_one = torch.cat([backbone(inputs.batch(np.array([index]))[0]) for index in split.test])
+    np.testing.assert_allclose(run.predictions.test_logits, one_by_one.numpy(), atol=1e-4)
+    assert run.predictions.test_ids.tolist() == [workbench.dataset.clips[index].id for index in split.test]
+
+
+class Watched:
+    """What a backbone is given in training and evaluation mode during ``fit``, and the optimizer's settings."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, **changes: object) -> None:
+        plan, workbench = plan_of(replace(TINY, **changes))  # type: ignore[arg-type]
+        self.spec = plan[0].spec
+        self.backbone, self.split = workbench.backbone(self.spec), workbench.split(self.spec)
+        self.inputs = Inputs(self.spec, workbench)
+        self.training: list[torch.Tensor] = []
+        self.evaluation: list[torch.Tensor] = []
+        self.settings: dict[str, object] = {}
+        self.backbone.register_forward_pre_hook(self.see)
+        adamw = torch.optim.AdamW
+
+        def optimizer(parameters: list[torch.nn.Parameter], **settings: object) -> torch.optim.AdamW:
+            self.settings = settings
+            return adamw(parameters, **settings)  # type: ignore[arg-type]
+
+        monkeypatch.setattr(torch.optim, "AdamW", optimizer)
+        cls = METHODS.load(self.spec.method.implementation).cls
+        cls(cls.Config()).attach(self.backbone)
+        self.backbone.add_head(10)
+        self.logs, self.best = fit(self.spec, self.backbone, self.inputs, self.split, lambda epoch, log: None)
+
+    def see(self, module: torch.nn.Module, arguments: tuple[torch.Tensor, ...]) -> None:
+        (self.training if module.training else self.evaluation).append(arguments[0].clone())
+
+
+def rows(batches: list[torch.Tensor]) -> list[bytes]:
+    """The clips of some batches, as bytes to compare."""
+    return [clip.numpy().tobytes() for batch in batches for clip in batch]
+
+
+def test_every_epoch_shows_each_training_clip_once_in_an_order_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = Watched(monkeypatch, epochs=2, batch_size=25)
+    assert [len(batch) for batch in seen.training] == [25, 25, 10] * 2
+    first, second = rows(seen.training[:3]), rows(seen.training[3:])
+    expected = rows([seen.inputs.batch(seen.split.train)[0]])
+    assert sorted(first) == sorted(second) == sorted(expected)
+    assert len({tuple(first), tuple(second), tuple(expected)}) == 3
+    assert rows(seen.evaluation[:1]) == rows([seen.inputs.batch(seen.split.validation)[0]])
+
+
+def test_features_are_normalised_as_asts_extractor_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = Watched(monkeypatch)
+    features, targets = seen.inputs.batch(np.array([3, 1]))
+    table = torch.from_numpy(np.array(seen.inputs.table[[3, 1]]))
+    torch.testing.assert_close(features, (table + 4.2677393) / (2 * 4.5689974))
+    assert targets.tolist() == seen.inputs.targets[[3, 1]].tolist()
+
+
+def test_masks_are_for_training_alone_and_differ_between_epochs(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = Watched(monkeypatch, epochs=2, batch_size=100, settings=("synthetic.augment.time_mask=60",))
+    first, second = ((batch == 0).all(dim=2).sum(dim=1) for batch in seen.training)
+    assert first.max() > 20
+    assert sorted(first.tolist()) != sorted(second.tolist())
+    assert not (seen.evaluation[0] == 0).any()
+
+
+def test_the_recipe_is_adamw_with_a_cosine_per_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = Watched(monkeypatch, methods=("lora",), epochs=3, batch_size=25)
+    assert seen.settings == {"lr": 5e-3, "betas": (0.9, 0.98), "eps": 1e-6, "weight_decay": 0.1}
+    expected = [5e-3 * (1 + math.cos(math.pi * epoch / 3)) / 2 for epoch in (1, 2, 3)]
+    assert [log["lr"] for log in seen.logs] == pytest.approx(expected, abs=1e-12)
+
+
+def test_batch_statistics_are_learned_in_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = Watched(monkeypatch, methods=("conformer",))
+    norms = [module for module in seen.backbone.modules() if isinstance(module, torch.nn.BatchNorm1d)]
+    assert len(norms) == 6
+    assert all(norm.running_mean.abs().sum() > 0 and norm.num_batches_tracked == 2 for norm in norms)
+
+
+def test_the_headline_metric_picks_the_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
+    measured = [
+        {"accuracy": 0.9, "macro_f1": 0.1, "loss": 1.0},
+        {"accuracy": 0.5, "macro_f1": 0.6, "loss": 3.0},
+        {"accuracy": 0.8, "macro_f1": 0.6, "loss": 2.0},
+        {"accuracy": 0.8, "macro_f1": 0.6, "loss": 2.0},
+    ]
+    answers = iter(measured)
+    monkeypatch.setattr("petl_bench.training.evaluate", lambda logits, targets: next(answers))
+    seen = Watched(monkeypatch, epochs=4, settings=("synthetic.metric=macro_f1",))
+    assert seen.best.epoch == 3
+    assert [log["validation_macro_f1"] for log in seen.logs] == [0.1, 0.6, 0.6, 0.6]
+
+
+def test_position_embeddings_follow_the_switch() -> None:
+    plan, workbench = plan_of(TINY)
+    spec = plan[0].spec
+    zeros = spec.model_copy(update={"switches": Switches(position_embeddings="zeros")})
+    assert workbench.backbone(spec).get_parameter("model.embeddings.position_embeddings").abs().sum() > 0
+    assert workbench.backbone(zeros).get_parameter("model.embeddings.position_embeddings").abs().sum() == 0
+
+
 def test_the_last_epoch_is_tested_where_the_switch_says_so() -> None:
     plan, workbench = plan_of(replace(TINY, epochs=6, limit=4, lr=3.0))
     planned = plan[0]
@@ -125,8 +241,8 @@ def test_logits_do_not_depend_on_the_clips_beside_them() -> None:
     backbone, inputs = workbench.backbone(spec), Inputs(spec, workbench)
     METHODS.load("conformer").cls(METHODS.load("conformer").cls.Config()).attach(backbone)
     backbone.add_head(10)
-    together = predict(spec, backbone, inputs, np.arange(8))
-    alone = predict(spec, backbone, inputs, np.array([3]))
+    together = predict(spec, backbone, inputs, np.arange(8), updates=0)
+    alone = predict(spec, backbone, inputs, np.array([3]), updates=0)
     np.testing.assert_allclose(alone[0], together[3], atol=1e-5)
 
 
@@ -136,8 +252,8 @@ def test_bf16_is_close_to_fp32() -> None:
     assert 0 < difference < 0.1
 
 
-def broken_fit(breakage: str) -> None:
-    plan, workbench = plan_of(replace(TINY, methods=("lora",), epochs=2, batch_size=10))
+def broken_fit(breakage: str, batch_size: int = 10) -> None:
+    plan, workbench = plan_of(replace(TINY, methods=("lora",), epochs=2, batch_size=batch_size))
     spec = plan[0].spec
     backbone, inputs = workbench.backbone(spec), Inputs(spec, workbench)
     METHODS.load("lora").cls(METHODS.load("lora").cls.Config()).attach(backbone)
@@ -167,6 +283,11 @@ def test_a_loss_that_is_no_number_is_diagnosed(breakage: str, diagnosis: str) ->
         broken_fit(breakage)
 
 
+def test_weights_that_the_last_update_of_an_epoch_ruins_are_named_in_evaluation() -> None:
+    with pytest.raises(NotFiniteError, match=r"in evaluation: .*q_lora.up is not finite after the update of step 1"):
+        broken_fit("gradient", batch_size=100)
+
+
 def test_the_record_tells_what_was_trained() -> None:
     run = train(methods=("conformer",), epochs=2)
     info, meta = run.record.train_info, run.record.meta_info
@@ -177,3 +298,5 @@ def test_the_record_tells_what_was_trained() -> None:
     assert meta.dataset_info["clips"] == {"train": 60, "validation": 20, "test": 20}
     assert meta.model_info["note"] == "random weights, not pretrained"
     assert run.record.run_info.run_key == run.record.spec.run_key()
+    final_norm, discarded = 2 * 128, 6 * 2 * 128
+    assert info.published_count == info.adapted_parameters - final_norm + discarded

@@ -64,6 +64,10 @@ class AST(Backbone):
     def describe(cls, folder: Path | None) -> Description:
         assert folder is not None
         config: ASTConfig = ASTConfig.from_pretrained(folder, local_files_only=True)
+        if min(config.num_hidden_layers, config.hidden_size, config.num_attention_heads) < 1:
+            raise ValueError("it needs at least one layer, one channel and one head")
+        with torch.device("meta"):
+            ASTModel(config)  # raises where the settings make no model
         weights = []
         for path in _weight_files(folder):
             with path.open("rb") as file:
@@ -96,11 +100,17 @@ class AST(Backbone):
                     use_safetensors=True,
                     local_files_only=True,
                     output_loading_info=True,
+                    ignore_mismatched_sizes=True,
                 )
         except (OSError, ValueError, RuntimeError, SafetensorError) as error:
             raise UserError(f"{folder}: the weights cannot be loaded: {' '.join(str(error).split())[:300]}") from error
+        if mismatched := sorted(report["mismatched_keys"]):
+            name, stored, wanted = mismatched[0]
+            raise UserError(f"{folder}: tensor {name} is {list(stored)}, config.json wants {list(wanted)}")
         if missing := sorted(report["missing_keys"]):
-            raise UserError(f"{folder}: the checkpoint lacks {len(missing)} tensors of an AST, {missing[0]} first")
+            raise UserError(f"{folder}: the checkpoint lacks {len(missing)} tensors of its config, {missing[0]} first")
+        if surplus := sorted(name for name in report["unexpected_keys"] if not name.startswith("classifier.")):
+            raise UserError(f"{folder}: {len(surplus)} tensors have no place in its config, {surplus[0]} first")
         return cls.of(model, frames, position_embeddings)
 
     @classmethod

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from huggingface_hub import constants, snapshot_download
-from huggingface_hub.errors import HfHubHTTPError, StrictDataclassError
+from huggingface_hub.errors import HfHubHTTPError
 
 from petl_bench.backbones.base import Backbone, Description
+from petl_bench.canonical import digest
 from petl_bench.errors import UserError, nearest
 from petl_bench.registry import BACKBONES
 
@@ -26,14 +27,15 @@ class BackboneSource:
 
 def resolve(name: str) -> BackboneSource:
     """Find what ``name`` means. Raises UserError: what was looked for, where, and how to give a local folder."""
+    if not name.strip():
+        raise UserError("--backbone '': give mini, a checkpoint folder or a hub name")
     if name in BACKBONES.names():
-        cls: type[Backbone] = BACKBONES.load(name).cls
-        if cls.model_type is not None:
+        if BACKBONES.load(name).cls.model_type is not None:
             raise UserError(
                 f"--backbone {name} names a family of models: give the folder or hub name of one, for example "
                 "MIT/ast-finetuned-audioset-10-10-0.4593"
             )
-        return BackboneSource(name, cls, None, cls.describe(None))
+        return _source(name, name, None)
     folder = Path(name).expanduser()
     label = folder.resolve().name
     if not folder.is_dir():
@@ -45,11 +47,12 @@ def resolve(name: str) -> BackboneSource:
                 "MIT/ast-finetuned-audioset-10-10-0.4593"
             )
         folder, label = _from_hub(name), name
-    cls = _family_of(folder)
     try:
-        return BackboneSource(label, cls, folder, cls.describe(folder))
-    except (OSError, ValueError, TypeError, StrictDataclassError) as error:
-        reason = " ".join(str(error).split())
+        return _source(_family_of(folder), label, folder)
+    except UserError:
+        raise
+    except Exception as error:  # whatever transformers makes of the settings
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
         raise UserError(f"--backbone {folder}: config.json does not describe a model: {reason}") from error
 
 
@@ -65,14 +68,24 @@ def _from_hub(name: str) -> Path:
         ) from error
 
 
-def _family_of(folder: Path) -> type[Backbone]:
+def _source(member: str, label: str, folder: Path | None) -> BackboneSource:
+    """Describe what a registered class makes of a folder; code that is not built in is part of the fingerprint."""
+    implementation = BACKBONES.load(member)
+    description: Description = implementation.cls.describe(folder)
+    if implementation.source:
+        fingerprint = digest([description.fingerprint, implementation.source])
+        description = replace(description, fingerprint=fingerprint)
+    return BackboneSource(label, implementation.cls, folder, description)
+
+
+def _family_of(folder: Path) -> str:
+    """Name of the registered family that loads the folder's model type."""
     try:
         model_type = json.loads((folder / "config.json").read_text("utf-8")).get("model_type")
     except (OSError, ValueError, AttributeError) as error:
         raise UserError(f"--backbone {folder}: no readable config.json of a model in it") from error
-    families = {cls.model_type: cls for name in BACKBONES.names() if (cls := BACKBONES.load(name).cls).model_type}
-    if model_type not in families:
-        raise UserError(f"--backbone {folder}: model_type '{model_type}' is not supported; supported: "
-                        f"{', '.join(sorted(families))}")  # fmt: skip
-    family: type[Backbone] = families[model_type]
-    return family
+    families = {BACKBONES.load(name).cls.model_type: name for name in BACKBONES.names()}
+    if not isinstance(model_type, str) or model_type not in families:
+        supported = ", ".join(sorted(family for family in families if family))
+        raise UserError(f"--backbone {folder}: model_type {model_type!r} is not supported; supported: {supported}")
+    return families[model_type]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections import Counter, defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -92,6 +92,10 @@ class Dataset:
     class_names: tuple[str, ...]
     fingerprint: str
     layout: Layout
+    limit: int | None = None
+    """Clips per class in every fold or list, where that left some out."""
+    clip_count: int | None = None
+    """Clips the card expects."""
 
     @cached_property
     def targets(self) -> npt.NDArray[np.int64]:
@@ -108,16 +112,20 @@ class Dataset:
         return np.array([clip.group for clip in self.clips])
 
     def notes(self) -> list[str]:
-        """What a reader must know of the partition: groups that the data set's own folds or lists part."""
+        """What a reader must know: clips that are missing, groups that the data set's own folds or lists part."""
+        notes = []
+        if self.clip_count not in (None, len(self.clips)) and self.limit is None:
+            notes.append(f"{self.name}: {len(self.clips):,} clips, the card says {self.clip_count:,}: results are not "
+                         "those of the whole data set")  # fmt: skip
         places: dict[str, set[Any]] = defaultdict(set)
         for clip in self.clips:
             places[clip.group].add(clip.fold if clip.part is None else clip.part)
         parted = sorted(group for group, found in places.items() if len(found) > 1)
-        if not parted:
-            return []
-        shown = ", ".join(parted[:4]) + (", ..." if len(parted) > 4 else "")
-        return [f"{self.name}: clips of {len(parted)} of {len(places)} groups stand in more than one fold or list of "
-                f"the data set itself ({shown})"]  # fmt: skip
+        if parted:
+            shown = ", ".join(parted[:4]) + (", ..." if len(parted) > 4 else "")
+            notes.append(f"{self.name}: clips of {len(parted)} of {len(places)} groups stand in more than one fold or "
+                         f"list of the data set itself ({shown})")  # fmt: skip
+        return notes
 
 
 def open_dataset(name: str, card: BenchmarkCard, folder: Path, limit: int | None = None) -> Dataset:
@@ -125,11 +133,13 @@ def open_dataset(name: str, card: BenchmarkCard, folder: Path, limit: int | None
 
     Raises UserError where data is absent or is not what the card says.
     """
-    layout: Layout = LAYOUTS.load(card.layout).cls(folder)
+    implementation = LAYOUTS.load(card.layout)
+    layout: Layout = implementation.cls(folder)
     try:
         clips = layout.scan()
     except MissingDataError as error:
         raise UserError(f"{name}: {error}; {_how_to_get(card)}") from error
+    _check_clips(name, clips, layout.folds)
     labels = {clip.label for clip in clips}
     if card.classes is not None:
         for wanted in card.classes:
@@ -138,17 +148,32 @@ def open_dataset(name: str, card: BenchmarkCard, folder: Path, limit: int | None
         labels = set(card.classes)
         clips = [clip for clip in clips if clip.label in labels]
     if card.class_count is not None and len(labels) != card.class_count:
-        raise UserError(f"{name}: {folder} holds {len(labels)} classes, the card says {card.class_count}")
+        raise UserError(
+            f"{name}: {len(labels)} classes found or chosen, the card says class_count = {card.class_count}"
+        )
     if len(labels) < 2:
-        raise UserError(f"{name}: {len(labels)} class in {folder}: at least 2 are needed")
+        raise UserError(f"{name}: {len(labels)} class found or chosen: at least 2 are needed")
     if card.protocol.folds != layout.folds:
         raise UserError(f"{name}: protocol.folds = {card.protocol.folds}, but the data set defines {layout.folds}")
-    if limit is not None:
-        clips = _limited(clips, limit, card.protocol.split_seed)
+    kept = clips if limit is None else _limited(clips, limit, card.protocol.split_seed)
+    limit = limit if len(kept) < len(clips) else None
+    clips = kept
     class_names = layout.class_order(labels)
     hashes = layout.content_hashes(clips)
     rows = [[c.id, c.label, c.group, c.fold, c.part, content] for c, content in zip(clips, hashes, strict=True)]
-    return Dataset(name, tuple(clips), tuple(class_names), digest([class_names, rows]), layout)
+    foreign_code = [implementation.source] if implementation.source else []
+    fingerprint = digest([class_names, rows, *foreign_code])
+    return Dataset(name, tuple(clips), tuple(class_names), fingerprint, layout, limit, card.clip_count)
+
+
+def _check_clips(name: str, clips: list[Clip], folds: int) -> None:
+    """Refuse clips that stand twice or in a fold that the data set does not have."""
+    twice = [clip_id for clip_id, count in Counter(clip.id for clip in clips).items() if count > 1]
+    if twice:
+        raise UserError(f"{name}: {len(twice)} clips are listed more than once, {twice[0]} first")
+    for clip in clips:
+        if clip.fold is not None and not 1 <= clip.fold <= folds:
+            raise UserError(f"{name}: clip {clip.id} is in fold {clip.fold}: the data set has folds 1 to {folds}")
 
 
 def _limited(clips: list[Clip], limit: int, split_seed: int) -> list[Clip]:
@@ -160,7 +185,7 @@ def _limited(clips: list[Clip], limit: int, split_seed: int) -> list[Clip]:
         if taken[cell] < limit:
             taken[cell] += 1
             kept.add(clip.id)
-    return [replace(clip) for clip in clips if clip.id in kept]
+    return [clip for clip in clips if clip.id in kept]
 
 
 def _how_to_get(card: BenchmarkCard) -> str:

@@ -52,10 +52,22 @@ def features_of(dataset: Dataset, features: Features, progress: Progress | None 
     """
     key = digest([NUMERICS_VERSION, dataset.fingerprint, features.frames, features.bins])
     path = cache_folder() / "features" / f"{key}.npy"
-    if not path.is_file():
+    shape = (len(dataset.clips), features.frames, features.bins)
+    table = _mapped(path, shape)
+    if table is None:
         _extract(dataset, features, path, progress or (lambda done, total: None))
-    mapped: npt.NDArray[np.float32] = np.load(path, mmap_mode="r", allow_pickle=False)
-    return mapped
+        table = _mapped(path, shape)
+    assert table is not None
+    return table
+
+
+def _mapped(path: Path, shape: tuple[int, int, int]) -> npt.NDArray[np.float32] | None:
+    """The cached table, or None where there is none or it is damaged: it can be made anew."""
+    try:
+        table: npt.NDArray[np.float32] = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError):
+        return None
+    return table if table.shape == shape else None
 
 
 def _extract(dataset: Dataset, features: Features, path: Path, progress: Progress) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from types import TracebackType
 
@@ -13,6 +14,9 @@ from petl_bench.cli._options import count
 from petl_bench.plan import PlannedRun
 from petl_bench.results import RunRecord
 
+QUIET_SECONDS = 30
+"""Off a terminal, a run that lasts says where it is after so many seconds."""
+
 
 class Screen:
     """A runner's reporter."""
@@ -21,6 +25,7 @@ class Screen:
         self.console = console
         self.epochs = epochs
         self.runs = self.finished = 0
+        self.last_line = time.monotonic()
         self.progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(bar_width=None),
@@ -43,6 +48,7 @@ class Screen:
             self.say(f"stopped after {self.finished} of {count(self.runs, 'run')}; the same command goes on from here")
 
     def say(self, text: str) -> None:
+        self.last_line = time.monotonic()
         self.console.print(escape(text), highlight=False, soft_wrap=True)
 
     def begin(self, runs: int, done: int, failed_before: int) -> None:
@@ -68,11 +74,17 @@ class Screen:
     def epoch(self, run: PlannedRun, epoch: int, log: dict[str, float]) -> None:
         self.progress.update(self.tasks["run"], completed=epoch)
         self.progress.update(self.tasks["all"], completed=self.finished * self.epochs + epoch)
+        if not self.console.is_terminal and time.monotonic() - self.last_line > QUIET_SECONDS:
+            accuracy = 100 * log["validation_accuracy"]
+            self.say(f"  epoch {epoch} of {self.epochs}: loss {log['train_loss']:.3f}, validation {accuracy:.2f}")
 
-    def run_done(self, run: PlannedRun, record: RunRecord, filed: bool) -> None:
+    def run_skipped(self, run: PlannedRun) -> None:
+        self._run_ended(run, "recorded by another process meanwhile")
+
+    def run_done(self, run: PlannedRun, record: RunRecord, first: bool) -> None:
         score = 100 * record.train_info.metrics["test"][run.spec.data.metric]
         tested, seconds = record.train_info.tested_epoch, record.run_info.total_time
-        late = "" if filed else "; another process recorded it first, that record stays"
+        late = "" if first else "; another process recorded it first, that record stays"
         self._run_ended(run, f"test {score:.2f} (epoch {tested} of {self.epochs}, {seconds:.1f} s){late}")
 
     def run_failed(self, run: PlannedRun, error: str) -> None:

@@ -1,8 +1,8 @@
-"""The summary table on a terminal: 80 columns, and the notes a reader needs."""
+"""The summary on a terminal: scores, then parameters by role, in 80 columns; and the notes a reader needs."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pandas as pd
@@ -11,64 +11,99 @@ from rich.markup import escape
 from rich.table import Table
 
 from petl_bench.cli._options import count
+from petl_bench.errors import UserError
 from petl_bench.leaderboard.summary import summary
-from petl_bench.plan import Plan, Request
-from petl_bench.results import ResultsTree, read_record
+from petl_bench.plan import Plan
+from petl_bench.results import ResultsTree, RunRecord, read_record
 
-ROLES = {"adapter": "adapter", "bias": "bias", "norm": "norm", "backbone": "model", "head": "head"}
-"""Parameter roles and their column heads; a role no method trains has no column."""
+Cell = Callable[[dict[Any, Any]], str]
+ROLES = ("adapter", "bias", "norm", "backbone", "head")
 
 
-def print_summary(
-    console: Console, plan: Plan, tree: ResultsTree, metric: str, notes: Sequence[str], request: Request
-) -> None:
-    """The table of the plan's runs, read back from the results tree, and what a reader must know of it."""
-    folders = tree.run_folders()
-    records = [read_record(folders[key]) for key in dict.fromkeys(run.key for run in plan) if key in folders]
+def print_summary(console: Console, plan: Plan, tree: ResultsTree, metric: str, notes: Sequence[str]) -> None:
+    """The tables of the plan's runs, read back from the results tree, and what a reader must know of them."""
+    records = _records(plan, tree)
     frame = summary(records, [(run.method, run.key) for run in plan], metric)
-    first = plan[0]
-    partial = f" (partial: at most {count(request.limit, 'clip')} per class and fold)" if request.limit else ""
-    lines = [f"\n{first.benchmark}, backbone {first.backbone}: test {metric.replace('_', ' ')}, percent{partial}"]
-    console.print(*map(escape, lines), highlight=False, soft_wrap=True)
-    console.print(_table(frame))
-    for note in [*notes, *_reading(request, frame), f"records: {tree.root}"]:
-        console.print(escape(f"- {note}"), highlight=False, soft_wrap=True)
+    lines = [f"\n{plan[0].benchmark}, backbone {plan[0].backbone}: test {metric.replace('_', ' ')}, percent"]
+    limits = {record.meta_info.dataset_info["limit"] for record in records} - {None}
+    if limits:
+        lines[0] += f" (partial: at most {count(max(limits), 'clip')} per class and fold)"
+    _print(console, lines)
+    console.print(_table(frame, _score_columns()))
+    if records:
+        _print(console, ["\ntrained parameters"])
+        console.print(_table(frame, _parameter_columns(frame)))
+        console.print()
+    remarks = [run.remark for run in plan if run.remark]
+    reading = _reading(plan, records, frame)
+    _print(console, [f"- {note}" for note in dict.fromkeys([*notes, *remarks, *reading, f"records: {tree.root}"])])
 
 
-def _table(frame: pd.DataFrame) -> Table:
-    roles = [role for role in ROLES if role in frame and frame[role].sum() > 0]
+def _records(plan: Plan, tree: ResultsTree) -> list[RunRecord]:
+    folders = tree.run_folders()
+    records = []
+    for key in dict.fromkeys(run.key for run in plan):
+        if key in folders:
+            try:
+                records.append(read_record(folders[key]))
+            except UserError:
+                continue  # counted as missing, under the table and by the next run of the command
+    return records
+
+
+def _score_columns() -> dict[str, Cell]:
+    return {
+        "mean": lambda row: f"{100 * row['score']:.2f}",
+        "fold sd": lambda row: "-" if pd.isna(row["fold_sd"]) else f"{100 * row['fold_sd']:.2f}",
+        "runs": lambda row: f"{row['runs']}/{row['expected']}",
+        "adapted": lambda row: _thousands(row["adapted_parameters"]),
+        "share": lambda row: f"{100 * row['share']:.2f}%",
+        "s/run": lambda row: f"{row['seconds']:.1f}",
+    }
+
+
+def _parameter_columns(frame: pd.DataFrame) -> dict[str, Cell]:
+    """One column per role that some method trains, and the count as the literature prints it."""
+    roles = [role for role in ROLES if frame[role].sum() > 0]
+    columns: dict[str, Cell] = {role: _role_cell(role) for role in roles}
+    return columns | {"as published": lambda row: _thousands(row["published_count"])}
+
+
+def _role_cell(role: str) -> Cell:
+    return lambda row: _thousands(row[role])
+
+
+def _table(frame: pd.DataFrame, columns: dict[str, Cell]) -> Table:
+    """The method's name folds where it is long; a row without runs has only their number."""
     table = Table(box=None, pad_edge=False, padding=(0, 1))
-    table.add_column("method")
-    for head in ("mean", "fold sd", "runs", "adapted", "share", *(ROLES[role] for role in roles), "s/run"):
+    table.add_column("method", overflow="fold", min_width=min(24, int(frame["method"].str.len().max())))
+    for head in columns:
         table.add_column(head, justify="right", no_wrap=True)
     for row in frame.to_dict("records"):
-        table.add_row(escape(str(row["method"])), *_cells(row, roles))
+        cells = [cell(row) if row["runs"] or head == "runs" else "-" for head, cell in columns.items()]
+        table.add_row(escape(str(row["method"])), *cells)
     return table
 
 
-def _cells(row: dict[Any, Any], roles: Sequence[str]) -> list[str]:
-    runs = f"{row['runs']}/{row['expected']}"
-    if not row["runs"]:
-        return ["-", "-", runs, *["-"] * (len(roles) + 3)]
-    return [
-        f"{100 * row['score']:.2f}",
-        "-" if pd.isna(row["fold_sd"]) else f"{100 * row['fold_sd']:.2f}",
-        runs,
-        _thousands(row["adapted_parameters"]),
-        f"{100 * row['share']:.2f}%",
-        *(_thousands(row[role]) for role in roles),
-        f"{row['seconds']:.1f}",
-    ]
-
-
-def _reading(request: Request, frame: pd.DataFrame) -> list[str]:
-    notes = ["mean over folds, fold sd between folds (ddof 1); adapted: all that trains but the head"]
-    if len(request.seeds) < 3:
-        seeds = count(len(request.seeds), "seed")
-        notes.append(f"{seeds}: too few to test differences well; --seeds 0-2 gives three")
+def _reading(plan: Plan, records: Sequence[RunRecord], frame: pd.DataFrame) -> list[str]:
+    notes = []
+    if records:
+        info = records[0]
+        sizes = ", ".join(f"{number:,} {part}" for part, number in info.meta_info.dataset_info["clips"].items())
+        notes.append(f"clips in fold {info.spec.fold}: {sizes}")
+    notes.append("mean over folds, fold sd between folds (ddof 1); adapted: all that trains but the head")
+    notes.append("as published: without head and final norm, with what the literature's code trains in vain")
+    seeds = len({run.spec.seed for run in plan})
+    if seeds < 3:
+        notes.append(f"{count(seeds, 'seed')}: too few to test differences well; --seeds 0-2 gives three")
     if (frame["runs"] < frame["expected"]).any():
         notes.append("runs are missing: the means are over what there is")
     return notes
+
+
+def _print(console: Console, lines: Sequence[str]) -> None:
+    for line in lines:
+        console.print(escape(line), highlight=False, soft_wrap=True)
 
 
 def _thousands(number: float) -> str:

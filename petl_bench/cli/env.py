@@ -5,11 +5,8 @@ from __future__ import annotations
 import json
 import os
 import platform
-from importlib.metadata import PackageNotFoundError, version
 
 from petl_bench.cli._options import Json
-
-PACKAGES = ("petl-bench", "torch", "torchaudio", "transformers", "huggingface-hub", "numpy", "scikit-learn", "pandas")
 
 
 def env(as_json: Json = False) -> None:
@@ -18,10 +15,10 @@ def env(as_json: Json = False) -> None:
     from huggingface_hub import constants
 
     from petl_bench.cards import built_in_folder
+    from petl_bench.environment import package_versions
     from petl_bench.locations import CACHE_VARIABLE, DATA_VARIABLE, cache_folder, data_folder
 
-    facts: dict[str, object] = {"python": platform.python_version(), "platform": platform.platform()}
-    facts |= {name: _version(name) for name in PACKAGES}
+    facts: dict[str, object] = {**package_versions(), "platform": platform.platform()}
     facts |= {
         "cpus": os.cpu_count(),
         "threads": torch.get_num_threads(),
@@ -36,10 +33,3 @@ def env(as_json: Json = False) -> None:
         return
     for name, value in facts.items():
         print(f"{name:<16}{(', '.join(value) or 'none') if isinstance(value, list) else value}")
-
-
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return "not installed"

@@ -47,6 +47,8 @@ def _rows(kind: Listing, results: Path) -> list[dict[str, Any]]:
             title = card.title
         except UserError as error:
             title = f"wrong: {error}"
+        if file.local:
+            title = f"{title} ({file.path})"
         rows.append({"name": file.name, "title": title, "origin": str(file.path) if file.local else "built-in"})
     return rows
 
@@ -54,7 +56,7 @@ def _rows(kind: Listing, results: Path) -> list[dict[str, Any]]:
 def _runs(results: Path) -> list[dict[str, Any]]:
     from petl_bench.results import ResultsTree, read_failure
 
-    tree = ResultsTree(results)
+    tree = ResultsTree(results.expanduser())
     records, problems = tree.records()
     rows: list[dict[str, Any]] = [
         {
@@ -65,27 +67,38 @@ def _runs(results: Path) -> list[dict[str, Any]]:
             "implementation": record.spec.method.implementation,
             "fold": record.spec.fold,
             "seed": record.spec.seed,
-            "test_accuracy": round(record.train_info.metrics["test"]["accuracy"], 4),
+            "metric": record.spec.data.metric,
+            "test": round(record.train_info.metrics["test"][record.spec.data.metric], 4),
             "partial": record.meta_info.dataset_info["limit"] is not None,
         }
         for record in records
     ]
+    done = {row["run_key"] for row in rows}
     for key, path in tree.failures().items():
-        failure = read_failure(path)
-        rows.append({"run_key": key, "status": "failed", "error": failure.error if failure else f"unreadable: {path}"})
+        if key not in done:
+            failure = read_failure(path)
+            what = f"{failure.title}: {failure.error}" if failure else f"unreadable: {path}"
+            rows.append({"run_key": key, "status": "failed", "error": what})
     rows.extend({"run_key": "", "status": "unreadable", "error": problem} for problem in problems)
     return rows
 
 
 def _print(rows: list[dict[str, Any]], indent: str, empty: str) -> None:
-    """Aligned columns; the last one, of free text, is not padded."""
+    """Aligned columns, with heads where they are not just name and title; text to read is not padded."""
     if not rows:
         print(f"{indent}{empty}")
         return
-    lines = [[_text(row[key]) for key in row if not (key == "origin" and row[key] == "built-in")] for row in rows]
-    widths = [max((len(line[at]) for line in lines if at < len(line)), default=0) for at in range(max(map(len, lines)))]
+    table = [row for row in rows if "error" not in row]
+    columns = [key for key in (table[0] if table else {}) if key != "origin"]
+    lines = [[_text(row[key]) for key in columns] for row in table]
+    if columns and columns[0] != "name":
+        lines.insert(0, columns)
+    widths = [max(len(line[at]) for line in lines) for at in range(len(columns))] if lines else []
     for line in lines:
-        print((indent + "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=False))).rstrip())
+        print((indent + "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True))).rstrip())
+    for row in rows:
+        if "error" in row:
+            print(f"{indent}{row['run_key']:<16}  {row['status']}  {row['error']}")
 
 
 def _text(value: Any) -> str:

@@ -67,15 +67,14 @@ def run(
     from petl_bench.runner import run_plan
     from petl_bench.workbench import Workbench
 
-    tree = ResultsTree(results)
-    tree.prepare()
+    tree = ResultsTree(results.expanduser())
     workbench = Workbench.open(choice.benchmark, choice.card, data_dir, limit, device)
     plan = make_plan(request, choice, workbench.subject)
 
     console = Console()
     with Screen(console, choice.card.training.epochs) as screen:
         outcome = run_plan(plan, workbench, tree, screen, force=force, retry_failed=retry_failed)
-    print_summary(console, plan, tree, choice.card.metric, [*choice.notes, *workbench.notes()], request)
+    print_summary(console, plan, tree, choice.card.metric, [*choice.notes, *workbench.notes()])
     if outcome.failed:
         screen.list_failures(outcome.failed)
         raise typer.Exit(1)

@@ -17,10 +17,11 @@ def show(
 ) -> None:
     """Show one card, backbone or run in full."""
     from petl_bench.cards import KINDS, SCHEMAS, card_files, read_card
+    from petl_bench.files import read_text
     from petl_bench.registry import BACKBONES
 
     if name.endswith(".toml") and Path(name).is_file():
-        print(Path(name).read_text("utf-8"), end="")
+        print(read_text(Path(name)), end="")
         return
     known: set[str] = set(BACKBONES.names())
     shown = False
@@ -43,7 +44,7 @@ def _show_run(key: str, results: Path) -> bool:
     """Print the record, or the latest failure, of the run whose key starts with ``key``."""
     from petl_bench.results import ResultsTree
 
-    tree = ResultsTree(results)
+    tree = ResultsTree(results.expanduser())
     files = {name: folder / "run.json" for name, folder in tree.run_folders().items()}
     files = {**tree.failures(), **files}
     matches = [name for name in files if name.startswith(key)] if len(key) >= 4 else []

@@ -56,7 +56,11 @@ def _check(file: CardFile) -> None:
     elif file.kind == "benchmarks":
         from petl_bench.registry import LAYOUTS
 
-        _known(file, "layout", read_card(file, BenchmarkCard).layout, LAYOUTS.names())
+        card = read_card(file, BenchmarkCard)
+        _known(file, "layout", card.layout, LAYOUTS.names())
+        folds = LAYOUTS.load(card.layout).cls.folds
+        if card.protocol.folds != folds:
+            raise UserError(f"{file.path}: protocol.folds = {card.protocol.folds}, but the data set defines {folds}")
     else:
         from petl_bench.cards import card_files
 

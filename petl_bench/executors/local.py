@@ -22,10 +22,12 @@ class LocalExecutor:
 
     def prepare(self, runs: Iterable[PlannedRun], progress: Progress) -> None:
         """Make features and load the backbone. Raises UserError where either cannot be had."""
-        for run in {run.spec.fold: run for run in runs}.values():
-            self.workbench.features(run.spec.data.features, progress)
-            self.workbench.backbone(run.spec)
-            self.workbench.split(run.spec)
+        one_per_fold = {run.spec.fold: run.spec for run in runs}
+        for spec in list(one_per_fold.values())[:1]:
+            self.workbench.features(spec.data.features, progress)
+            self.workbench.backbone(spec)
+        for spec in one_per_fold.values():
+            self.workbench.split(spec)
 
     def execute(
         self, runs: Iterable[PlannedRun], on_start: Callable[[PlannedRun], None], on_epoch: OnEpoch

@@ -65,5 +65,6 @@ def _row(name: str, runs: pd.DataFrame, expected: int, metric: str) -> dict[str,
         "adapted_parameters": int(first["adapted_parameters"]),
         "share": first["share"],
         **counts,
+        "published_count": int(first["published_count"]),
         "seconds": runs["seconds"].median(),
     }

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 class MethodConfig(BaseModel):
     """Hyperparameters of a method. A field added later is marked with ``canonical.Introduced``."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Method(ABC):
@@ -36,6 +36,10 @@ class Method(ABC):
     def check(self, geometry: Geometry) -> None:
         """Raise ValueError (one line) where the Config does not fit a backbone of this geometry."""
         return
+
+    def remark(self, geometry: Geometry) -> str:
+        """What a reader of a table made with this Config on this backbone should know; mostly nothing."""
+        return ""
 
     @abstractmethod
     def attach(self, backbone: Backbone) -> None:

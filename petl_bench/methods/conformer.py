@@ -56,6 +56,14 @@ class Conformer(Method):
                 f"{geometry.hidden_size}: at most {geometry.hidden_size}"
             )
 
+    def remark(self, geometry: Geometry) -> str:
+        if self.channels(geometry) >= 4:
+            return ""
+        return (
+            f"reduction_rate = {self.config.reduction_rate} leaves {self.channels(geometry)} of {geometry.hidden_size} "
+            f"channels; reduction_rate = {max(1, geometry.hidden_size // 8)} gives the 8 of the literature"
+        )
+
     def attach(self, backbone: Backbone) -> None:
         backbone.unfreeze("norm_final", role="norm")
         for layer in range(backbone.geometry.layers):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 import torch
-from transformers import ASTConfig, ASTModel
+from transformers import ASTConfig, ASTForAudioClassification, ASTModel
 
 from petl_bench.backbones.ast import AST, adapt_position_embeddings
 from petl_bench.backbones.mini import Mini
@@ -171,9 +172,59 @@ def test_damaged_checkpoints_are_one_line(tmp_path: Path) -> None:
         with pytest.raises(UserError, match="weights cannot be loaded|lacks") as error:
             source.cls.load(source.folder, 100)
         assert "\n" not in str(error.value)
-    (tmp_path / "config.json").write_text('{"model_type": "audio-spectrogram-transformer", "hidden_size": "wide"}')
-    with pytest.raises(UserError, match="config.json does not describe a model|hidden_size"):
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        {"hidden_size": "wide"},
+        {"hidden_size": 0},
+        {"hidden_act": "gellu"},
+        {"time_stride": 0},
+        {"num_hidden_layers": -1},
+        {"model_type": ["a", "b"]},
+        {"model_type": "wav2vec2"},
+    ],
+)
+def test_a_config_that_makes_no_model_is_one_line(tmp_path: Path, setting: dict[str, object]) -> None:
+    ASTModel(ASTConfig(hidden_size=32, num_hidden_layers=1, num_attention_heads=2)).save_pretrained(tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps(config | setting))
+    with pytest.raises(UserError, match="does not describe a model|is not supported|no readable config") as error:
         resolve(str(tmp_path))
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ({"intermediate_size": 128}, r"tensor layers.0.mlp.fc1.bias is \[64\], config.json wants \[128\]"),
+        ({"num_attention_heads": 3}, r"tensor layers.0.attention.k_proj.bias is \[32\], config.json wants \[30\]"),
+        ({"num_hidden_layers": 1}, "16 tensors have no place in its config, .*layers?.1"),
+        ({"num_hidden_layers": 3}, "lacks 16 tensors"),
+    ],
+)
+def test_weights_that_do_not_fit_the_config_are_refused(
+    tmp_path: Path, setting: dict[str, object], message: str
+) -> None:
+    small = ASTConfig(hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=64)
+    ASTModel(small).save_pretrained(tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps(config | setting))
+    source = resolve(str(tmp_path))
+    with pytest.raises(UserError, match=message):
+        source.cls.load(source.folder, 100)
+
+
+def test_a_classification_checkpoint_gives_its_backbone(tmp_path: Path) -> None:
+    """The published checkpoint is one: its head is left behind, its backbone whole."""
+    config = ASTConfig(hidden_size=32, num_hidden_layers=1, num_attention_heads=2, intermediate_size=64)
+    model = ASTForAudioClassification(config)
+    model.save_pretrained(tmp_path)
+    source = resolve(str(tmp_path))
+    loaded = source.cls.load(source.folder, 1024).model.state_dict()
+    stored = model.audio_spectrogram_transformer.state_dict()
+    assert all(torch.equal(loaded[name], tensor) for name, tensor in stored.items())
 
 
 def test_pickled_weights_are_not_loaded(tmp_path: Path) -> None:

@@ -67,6 +67,18 @@ def test_real_clips_equal_the_ast_extractor(shared_data: Path) -> None:
         np.testing.assert_allclose(normalised, expected, atol=1e-5, rtol=0)
 
 
+@pytest.mark.parametrize("damage", [b"", b"\x93NUMPY", b"not an array at all"])
+def test_a_damaged_cache_is_made_anew(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, damage: bytes) -> None:
+    monkeypatch.setenv("PETL_BENCH_CACHE", str(tmp_path))
+    card = read_card(find_card("benchmarks", "synthetic"), BenchmarkCard)
+    dataset = open_dataset("synthetic", card, Path(), limit=1)
+    first = np.array(features_of(dataset, card.features))
+    (path,) = (cache_folder() / "features").iterdir()
+    for content in (damage, path.read_bytes()[:-1]):
+        path.write_bytes(content)
+        assert np.array_equal(features_of(dataset, card.features), first)
+
+
 def test_an_interrupted_extraction_leaves_no_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PETL_BENCH_CACHE", str(tmp_path))
     card = read_card(find_card("benchmarks", "synthetic"), BenchmarkCard)

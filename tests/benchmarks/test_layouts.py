@@ -43,7 +43,7 @@ def esc(tmp_path: Path) -> Path:
 
 
 def open_esc(folder: Path, **changes: object) -> Dataset:
-    return open_dataset("esc", card_of("esc50", **({"class_count": None} | changes)), folder)
+    return open_dataset("esc", card_of("esc50", **({"class_count": None, "clip_count": None} | changes)), folder)
 
 
 def test_classes_are_compacted_in_the_data_sets_own_order(esc: Path) -> None:
@@ -72,9 +72,9 @@ def test_the_fingerprint_is_the_content(esc: Path, tmp_path_factory: pytest.Temp
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"class_count": 50}, "holds 3 classes, the card says 50"),
+        ({"class_count": 50}, "3 classes found or chosen, the card says class_count = 50"),
         ({"classes": ("dog", "catt")}, r"no clips of class 'catt' .*did you mean 'cat'"),
-        ({"classes": ("dog",)}, "1 class in .*: at least 2 are needed"),
+        ({"classes": ("dog",)}, "1 class found or chosen: at least 2 are needed"),
     ],
 )
 def test_data_that_is_not_what_the_card_says_is_refused(esc: Path, change: dict[str, object], message: str) -> None:
@@ -85,6 +85,49 @@ def test_data_that_is_not_what_the_card_says_is_refused(esc: Path, change: dict[
 def test_a_missing_file_is_named(esc: Path) -> None:
     (esc / "audio" / "2-40-A.wav").unlink()
     with pytest.raises(UserError, match="2-40-A.wav cannot be read: No such file"):
+        open_esc(esc)
+
+
+def rewrite(folder: Path, old: str, new: str) -> None:
+    table = folder / "meta" / "esc50.csv"
+    text = table.read_text()
+    assert old in text
+    table.write_text(text.replace(old, new))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("1-7-A.wav,1,7", "1-7-A.wav,9,7", "clip 1-7-A.wav is in fold 9: the data set has folds 1 to 5"),
+        ("2-7-A.wav,2", "1-7-A.wav,2", "1 clips are listed more than once, 1-7-A.wav first"),
+        ("1-7-A.wav,1,7,cat", "1-7-A.wav,1,8,cat", "every category needs one target number of its own"),
+    ],
+)
+def test_a_table_that_contradicts_itself_is_refused(esc: Path, old: str, new: str, message: str) -> None:
+    rewrite(esc, old, new)
+    with pytest.raises(UserError, match=message):
+        open_esc(esc)
+
+
+def test_labels_folds_and_groups_are_part_of_the_fingerprint(esc: Path) -> None:
+    found = {open_esc(esc).fingerprint}
+    for old, new in (
+        ("True,73,A", "True,99,A"),
+        ("5-3-A.wav,5", "5-3-A.wav,4"),
+        ("5-40-A.wav,5,40,bee", "5-40-A.wav,5,3,dog"),
+    ):
+        rewrite(esc, old, new)
+        found.add(open_esc(esc).fingerprint)
+    assert len(found) == 4
+
+
+def test_a_table_of_a_spreadsheet_is_read_and_one_that_is_no_text_refused(esc: Path) -> None:
+    table = esc / "meta" / "esc50.csv"
+    before = open_esc(esc).fingerprint
+    table.write_bytes(b"\xef\xbb\xbf" + table.read_bytes())
+    assert open_esc(esc).fingerprint == before
+    table.write_bytes(b"\xff\xfe" + table.read_bytes())
+    with pytest.raises(UserError, match="esc50.csv is not UTF-8 text"):
         open_esc(esc)
 
 
@@ -134,6 +177,20 @@ def test_speech_commands_follow_the_official_lists(words: Path) -> None:
     assert len(subset.clips) == 12
 
 
+def test_a_listed_clip_that_is_not_there_is_an_incomplete_copy(words: Path) -> None:
+    (words / "yes" / "cc_nohash_1.wav").unlink()
+    with pytest.raises(UserError, match=r"is incomplete: 1 clips of .* are not there, yes/cc_nohash_1.wav first"):
+        open_dataset("gsc", card_of("gsc", class_count=None), words)
+
+
+def test_a_limit_that_leaves_nothing_out_is_none(words: Path) -> None:
+    card = card_of("gsc", class_count=None)
+    whole = open_dataset("gsc", card, words)
+    assert open_dataset("gsc", card, words, limit=2).fingerprint == whole.fingerprint
+    assert open_dataset("gsc", card, words, limit=2).limit is None
+    assert open_dataset("gsc", card, words, limit=1).limit == 1
+
+
 def test_a_limit_keeps_so_many_clips_of_each_class_in_each_list(words: Path) -> None:
     dataset = open_dataset("gsc", card_of("gsc", class_count=None), words, limit=1)
     assert Counter((clip.label, clip.part) for clip in dataset.clips) == {
@@ -172,4 +229,5 @@ def test_the_real_speech_commands(shared_data: Path) -> None:
     dataset = open_dataset("gsc", card_of("gsc"), shared_data / "speech_commands_v0.02_sample")
     assert len(dataset.class_names) == 35
     assert Counter(clip.part for clip in dataset.clips) == {"train": 1_464, "validation": 305, "test": 639}
-    assert dataset.notes() == []
+    (note,) = dataset.notes()
+    assert "2,408 clips, the card says 105,829: results are not those of the whole data set" in note

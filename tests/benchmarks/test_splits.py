@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
 from petl_bench.benchmarks.dataset import Clip, Dataset
 from petl_bench.benchmarks.layouts.synthetic import Synthetic
@@ -56,6 +57,13 @@ def test_a_held_out_tenth_is_stratified_and_keeps_groups_whole(fold: int) -> Non
     assert 28 <= counts.sum() <= 36
     assert counts.min() >= 2
     assert counts.max() <= 4
+
+
+def test_a_held_out_part_is_as_large_as_its_card_says() -> None:
+    quarter = split(SYNTHETIC, Protocol(folds=5, validation="held_out", held_out=0.25), 1)
+    assert len(quarter.validation) == pytest.approx(80, abs=4)
+    with pytest.raises(ValidationError, match=r"held_out = 0.4 is not one part in a whole number"):
+        Protocol(folds=5, validation="held_out", held_out=0.4)
 
 
 def test_the_held_out_part_comes_from_split_seed_alone() -> None:

@@ -39,9 +39,10 @@ def test_run_trains_records_and_prints_a_table(command: Command) -> None:
     assert "4 runs to train" in out
     assert re.search(r"\[1/4\] conformer on synthetic, fold 1, seed 0: test \d+\.\d\d \(epoch 1 of 1, [\d.]+ s\)", out)
     assert "synthetic, backbone mini: test accuracy, percent (partial: at most 2 clips per class and fold)" in out
-    assert re.search(
-        r"^lora +\d+\.\d\d +\d+\.\d\d +2/2 +18\.7K +1\.52% +18\.4K +256 +1,290 +[\d.]+$", out, re.MULTILINE
-    )
+    assert re.search(r"^lora +\d+\.\d\d +\d+\.\d\d +2/2 +18\.7K +1\.52% +[\d.]+ *$", out, re.MULTILINE)
+    assert re.search(r"^lora +18\.4K +256 +1,290 +18\.4K *$", out, re.MULTILINE)
+    assert "clips in fold 1: 60 train, 20 validation, 20 test" in out
+    assert "reduction_rate = 96 leaves 1 of 128 channels" in out
     assert "random weights, not pretrained" in out
     assert "--seeds 0-2 gives three" in out
     assert len(list(Path("results").glob("synthetic/mini/*/*/run.json"))) == 4
@@ -123,6 +124,19 @@ MISTAKES = {
         ["--methods", "lora", *TINY, "--backbone", "MIT/ast-finetuned-audioset-10-10-0.4593"],
         r"not in the hub cache .*--backbone FOLDER",
     ),
+    "infinite rate": (["--methods", "lora", *TINY, "--lr", "inf"], "lora: lr = inf: .*finite"),
+    "infinite setting": (["--methods", "lora", *TINY, "--set", "lora.alpha=inf"], "lora: alpha = inf: .*finite"),
+    "no number": (
+        ["--methods", "lora", *TINY, "--set", "synthetic.features.mean=nan"],
+        "features.mean = nan: .*finite",
+    ),
+    "betas": (["--methods", "lora", *TINY, "--set", "lora.betas=[2,3]"], "lora: betas.0 = 2: .*less than 1"),
+    "meta device": (["--methods", "lora", *TINY, "--device", "meta"], "--device meta: not usable here .*type meta"),
+    "no backbone": (["--methods", "lora", *TINY, "--backbone", ""], "--backbone '': give mini"),
+    "held out": (
+        ["--methods", "lora", *TINY, "--set", "synthetic.protocol.held_out=0.4"],
+        "held_out = 0.4 is not one part",
+    ),
     "option": (["--methods", "lora", *TINY, "--epoch", "3"], "(?i)no such option: --epoch"),
     "no methods": (TINY, "(?i)missing option '--methods'"),
 }
@@ -197,7 +211,7 @@ def test_ls_runs_tells_success_failure_and_damage(command: Command) -> None:
     rows = json.loads(command("ls", "runs", "--json")[1])
     assert [row["status"] for row in rows] == ["success", "unreadable"]
     assert rows[0]["run_key"] == first.parent.name
-    assert command("ls", "runs")[1].count("\n") == 2
+    assert command("ls", "runs")[1].count("\n") == 3
 
 
 def test_show_tells_cards_backbones_and_runs(command: Command) -> None:
@@ -209,6 +223,43 @@ def test_show_tells_cards_backbones_and_runs(command: Command) -> None:
     code, _, err = command("show", "confromer")
     assert code == 2
     assert "nothing is called 'confromer' (did you mean 'conformer'?)" in err
+
+
+def test_a_failure_that_was_mended_is_not_listed(command: Command) -> None:
+    text = "from petl_bench import Method\nimport os\nclass Sometimes(Method):\n    def attach(self, backbone):\n        backbone.unfreeze('norm_final', role='norm')\n        assert os.environ.get('MENDED')\n"
+    Path("sometimes.py").write_text(text)
+    arguments = ["run", "--methods", "sometimes.py:Sometimes", *TINY, "--folds", "1"]
+    assert command(*arguments)[0] == 1
+    (row,) = json.loads(command("ls", "runs", "--json")[1])
+    assert (row["status"], row["error"]) == ("failed", "Sometimes on synthetic, fold 1, seed 0: AssertionError: ")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MENDED", "1")
+        assert command(*arguments, "--retry-failed")[0] == 0
+    (row,) = json.loads(command("ls", "runs", "--json")[1])
+    assert row["status"] == "success"
+
+
+def test_a_damaged_record_is_trained_again(command: Command) -> None:
+    command("run", "--methods", "linear", *TINY)
+    damaged = next(Path("results").glob("synthetic/mini/linear/*/run.json"))
+    damaged.write_text("torn")
+    code, out, _ = command("run", "--methods", "linear", *TINY)
+    assert code == 0
+    assert "1 run to train, 1 already on record" in out
+    assert json.loads(damaged.read_text())["schema_version"] == 1
+
+
+def test_the_table_keeps_names_whole_in_80_columns(command: Command) -> None:
+    Path("methods").mkdir()
+    name = "a_method_card_with_a_rather_long_name_of_its_own"
+    Path(f"methods/{name}.toml").write_text('implementation = "linear"\ntitle = "x"\n')
+    code, out, _ = command("run", "--methods", f"{name},full,lora,conformer", *TINY, "--folds", "1")
+    assert code == 0
+    tables = out.partition("percent")[2].partition("\n- ")[0]
+    assert all(len(line) <= 80 for line in tables.splitlines()[1:])
+    assert name in "".join(line.split(" ")[0] for line in tables.splitlines()).replace("full", "")
+    for short in ("full", "lora", "conformer"):
+        assert len(re.findall(rf"^{short} ", tables, re.MULTILINE)) == 2
 
 
 def test_validate_checks_cards_against_the_code(command: Command) -> None:

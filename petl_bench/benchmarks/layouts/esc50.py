@@ -7,6 +7,7 @@ from pathlib import Path
 
 from petl_bench.benchmarks.dataset import Clip, FileLayout, MissingDataError
 from petl_bench.errors import UserError
+from petl_bench.files import read_text
 
 COLUMNS = ("filename", "fold", "target", "category", "src_file")
 
@@ -20,15 +21,18 @@ class Esc50(FileLayout):
         table = self.folder / "meta" / "esc50.csv"
         if not table.is_file():
             raise MissingDataError(f"no meta/esc50.csv in {self.folder}")
-        with table.open(encoding="utf-8", newline="") as file:
-            rows = list(csv.DictReader(file))
+        rows = list(csv.DictReader(read_text(table).splitlines()))
         if not rows or any(row.get(column) is None for row in rows for column in COLUMNS):
             raise UserError(f"{table}: needs rows with the columns {', '.join(COLUMNS)}")
         try:
-            self._target = {row["category"]: int(row["target"]) for row in rows}
-            return [Clip(row["filename"], row["category"], row["src_file"], fold=int(row["fold"])) for row in rows]
+            pairs = {(row["category"], int(row["target"])) for row in rows}
+            clips = [Clip(row["filename"], row["category"], row["src_file"], fold=int(row["fold"])) for row in rows]
         except ValueError as error:
             raise UserError(f"{table}: fold and target must be whole numbers: {error}") from error
+        self._target = dict(pairs)
+        if not len(pairs) == len(self._target) == len(set(self._target.values())):
+            raise UserError(f"{table}: every category needs one target number of its own")
+        return clips
 
     def path(self, clip: Clip) -> Path:
         return self.folder / "audio" / clip.id

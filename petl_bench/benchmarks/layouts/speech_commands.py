@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from petl_bench.benchmarks.dataset import Clip, FileLayout, MissingDataError, Part
+from petl_bench.errors import UserError
+from petl_bench.files import read_text
 
 LISTS: dict[Part, str] = {"validation": "validation_list.txt", "test": "testing_list.txt"}
 
@@ -18,11 +20,18 @@ class SpeechCommands(FileLayout):
             file = self.folder / name
             if not file.is_file():
                 raise MissingDataError(f"no {name} in {self.folder}")
-            part_of.update(dict.fromkeys(file.read_text("utf-8").split(), part))
+            part_of.update(dict.fromkeys(read_text(file).split(), part))
         words = sorted(path for path in self.folder.iterdir() if path.is_dir() and not path.name.startswith("_"))
         ids = [f"{word.name}/{name}" for word in words for name in sorted(p.name for p in word.glob("*_nohash_*.wav"))]
         if not ids:
             raise MissingDataError(f"no <word>/*_nohash_*.wav in {self.folder}")
+        absent = sorted(part_of.keys() - set(ids))
+        absent = [name for name in absent if (self.folder / name).parent in words]
+        if absent:
+            raise UserError(
+                f"{self.folder} is incomplete: {len(absent)} clips of {' and '.join(LISTS.values())} are not there, "
+                f"{absent[0]} first"
+            )
         return [
             Clip(
                 id=name,
