@@ -96,7 +96,10 @@ class Choice:
 
 
 def choose(request: Request) -> Choice:
-    """Look up what a request names. Raises UserError where a name, a card or a ``--set`` is wrong."""
+    """Look up what a request names, and refuse what can be seen to be wrong before anything is loaded.
+
+    Raises UserError where a name, a card, a fold or a setting is wrong.
+    """
     file = find_card("benchmarks", request.dataset)
     card = read_card(file, BenchmarkCard)
     files: list[CardFile] = [file]
@@ -115,6 +118,9 @@ def choose(request: Request) -> Choice:
     flags = {"training.epochs": request.epochs, "training.batch_size": request.batch_size, "backbone": request.backbone}
     given_flags = [(key, value) for key, value in flags.items() if value is not None]
     card = _with_settings(card, file.name, [*_settings_of(request, file.name), *given_flags])
+    _folds(request, card)
+    for method in methods:
+        resolve_settings(method, file.name, _given(request, method))
     notes = tuple(f"{file.path} shadows the built-in card '{file.name}'" for file in files if file.shadows)
     return Choice(file.name, card, tuple(methods), notes)
 
@@ -209,8 +215,7 @@ def _resolve(
     request: Request, benchmark: str, choice: MethodChoice, geometry: Geometry
 ) -> tuple[MethodSpec, Optimizer, str]:
     """What a run's spec holds of a method, with the request's ``--set`` and flags applied; and its remark."""
-    flags = {} if request.lr is None else {"lr": request.lr}
-    config, optimizer = resolve_settings(choice, benchmark, {**dict(_settings_of(request, choice.name)), **flags})
+    config, optimizer = resolve_settings(choice, benchmark, _given(request, choice))
     cls = choice.implementation.cls
     try:
         method = cls(config)
@@ -237,6 +242,12 @@ def _folds(request: Request, card: BenchmarkCard) -> tuple[int, ...]:
             raise UserError(f"--folds {fold}: {request.dataset} has {'one fold' if len(every) == 1 else 'folds'} "
                             f"{'1' if len(every) == 1 else f'1 to {len(every)}'}")  # fmt: skip
     return request.folds or every
+
+
+def _given(request: Request, choice: MethodChoice) -> dict[str, Any]:
+    """What the request itself says of a method's settings."""
+    flags = {} if request.lr is None else {"lr": request.lr}
+    return {**dict(_settings_of(request, choice.name)), **flags}
 
 
 def _settings_of(request: Request, name: str) -> Iterable[tuple[str, Any]]:
