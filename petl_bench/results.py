@@ -11,14 +11,15 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from petl_bench.errors import UserError
 from petl_bench.runspec import RunSpec
@@ -28,10 +29,20 @@ FAILED = "failed"
 UNFINISHED = ".unfinished"
 
 
+class NewerRecordError(UserError):
+    """A record that a later petl-bench wrote: neither done nor damaged, and never replaced."""
+
+
 class Part(BaseModel):
     """A section of a record. Unknown keys of later versions are kept out, not refused."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
+
+
+def _holding(value: Mapping[Any, object], keys: Iterable[str], what: str) -> None:
+    """Refuse a section that lacks keys which readers of records rely on."""
+    if missing := [key for key in keys if key not in value]:
+        raise ValueError(f"{what} lacks {', '.join(missing)}")
 
 
 class RunInfo(Part):
@@ -61,6 +72,14 @@ class TrainInfo(Part):
     """Bytes on the accelerator; None on the CPU."""
     metrics: dict[Literal["validation", "test"], dict[str, float]]
 
+    @model_validator(mode="after")
+    def _complete(self) -> TrainInfo:
+        _holding(self.parameters, ("adapter", "bias", "norm", "head", "backbone"), "parameters")
+        _holding(self.metrics, ("validation", "test"), "metrics")
+        for metrics in self.metrics.values():
+            _holding(metrics, ("accuracy", "balanced_accuracy", "macro_f1", "loss"), "metrics")
+        return self
+
     @property
     def adapted_parameters(self) -> int:
         """The headline count: all that trains but the head."""
@@ -74,6 +93,12 @@ class MetaInfo(Part):
     dataset_info: dict[str, Any]
     package_info: dict[str, str]
     system_info: dict[str, Any]
+
+    @model_validator(mode="after")
+    def _complete(self) -> MetaInfo:
+        _holding(self.model_info, ("name",), "model_info")
+        _holding(self.dataset_info, ("name", "clips", "limit"), "dataset_info")
+        return self
 
 
 class RunRecord(Part):
@@ -157,13 +182,16 @@ class ResultsTree:
         before = self.find(target.name)
         if before is not None and not replace:
             return False
+        if before is None and target.exists():
+            before = target  # a folder without a record, as an interrupted copy leaves it
         target.parent.mkdir(parents=True, exist_ok=True)
         unfinished = Path(tempfile.mkdtemp(prefix=f"{target.name}.", dir=self.root / UNFINISHED))
         new, old = unfinished / "new", unfinished / "old"
         try:
             _write_run(new, run)
             if before is not None:
-                os.rename(before, old)
+                with suppress(FileNotFoundError):  # another process has moved it away
+                    os.rename(before, old)
             try:
                 os.rename(new, target)
             except OSError:
@@ -217,13 +245,15 @@ class ResultsTree:
 
 
 def read_record(folder: Path) -> RunRecord:
-    """The record of a run folder. Raises UserError where it is damaged or of a newer schema."""
+    """The record of a run folder. Raises UserError where it is damaged, NewerRecordError where its schema is newer."""
     path = folder / "run.json"
     try:
         data = json.loads(path.read_text("utf-8"))
         version = data["schema_version"]
         if version > SCHEMA_VERSION:
-            raise UserError(f"{path}: schema_version {version} is newer than this petl-bench reads ({SCHEMA_VERSION})")
+            raise NewerRecordError(
+                f"{path}: schema_version {version} is newer than this petl-bench reads ({SCHEMA_VERSION}); update it"
+            )
         return RunRecord.model_validate(data)
     except (OSError, ValueError, KeyError, TypeError, ValidationError) as error:
         raise UserError(f"{path}: not a readable run record ({type(error).__name__})") from error

@@ -13,7 +13,7 @@ from typing import Protocol
 from petl_bench.errors import UserError
 from petl_bench.executors.local import LocalExecutor
 from petl_bench.plan import Plan, PlannedRun
-from petl_bench.results import Failure, ResultsTree, RunRecord, read_failure, read_record
+from petl_bench.results import Failure, NewerRecordError, ResultsTree, RunRecord, read_failure, read_record
 from petl_bench.workbench import Workbench
 
 
@@ -95,9 +95,14 @@ def run_plan(
 
 
 def _is_readable(folder: Path) -> bool:
-    """Whether a filed run counts as done: a damaged record does not, and is replaced."""
+    """Whether a filed run counts as done: a damaged record does not, and is replaced.
+
+    Raises NewerRecordError for a record that a later version wrote.
+    """
     try:
         read_record(folder)
+    except NewerRecordError:
+        raise
     except UserError:
         return False
     return True

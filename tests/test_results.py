@@ -64,6 +64,40 @@ def test_replacing_removes_the_record_wherever_it_is_filed(tree: ResultsTree, ru
     assert tree.find(run.record.run_info.run_key) == tree.folder_of(run.record)
 
 
+def test_a_folder_without_a_record_makes_way(tree: ResultsTree, run: FinishedRun) -> None:
+    """As an interrupted copy of a tree leaves it."""
+    folder = tree.folder_of(run.record)
+    folder.mkdir(parents=True)
+    (folder / "predictions.npz").write_bytes(b"half")
+    assert tree.write(run)
+    assert read_record(folder) == run.record
+    assert read_predictions(folder).test_logits.shape == run.predictions.test_logits.shape
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "train_info.metrics.test",
+        "train_info.metrics.test.loss",
+        "train_info.parameters.head",
+        "meta_info.dataset_info.limit",
+        "meta_info.model_info.name",
+    ],
+)
+def test_a_record_that_lacks_what_readers_need_is_damaged(tree: ResultsTree, run: FinishedRun, path: str) -> None:
+    tree.write(run)
+    file = tree.folder_of(run.record) / "run.json"
+    data = json.loads(file.read_text())
+    place = data
+    *parts, last = path.split(".")
+    for part in parts:
+        place = place[part]
+    del place[last]
+    file.write_text(json.dumps(data))
+    with pytest.raises(UserError, match="not a readable run record"):
+        read_record(file.parent)
+
+
 def test_a_replacement_that_fails_leaves_the_old_record(
     tree: ResultsTree, run: FinishedRun, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -105,7 +139,7 @@ def test_damaged_and_newer_records_are_named_and_the_rest_is_read(tree: ResultsT
     assert records == [run.record]
     assert sorted(problem.partition("linear/")[2] for problem in problems) == [
         "list/run.json: not a readable run record (TypeError)",
-        "newer/run.json: schema_version 99 is newer than this petl-bench reads (1)",
+        "newer/run.json: schema_version 99 is newer than this petl-bench reads (1); update it",
         "torn/run.json: not a readable run record (JSONDecodeError)",
     ]
 

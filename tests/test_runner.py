@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from petl_bench.errors import UserError
 from petl_bench.results import read_record
 from petl_bench.training import train_run
 from tests.studies import TINY, Log, Study, plan_of
@@ -97,6 +98,17 @@ def test_a_method_file_that_changed_after_planning_is_not_trained(tmp_path: Path
     path.write_text("from petl_bench.methods.full import Full\nclass Mine(Full): ...\n")
     with pytest.raises(RuntimeError, match="changed after this run was planned"):
         train_run(plan[0], workbench)
+
+
+def test_a_record_of_a_newer_version_is_neither_done_nor_replaced(study: Study) -> None:
+    study.run()
+    (folder,) = study.tree.run_folders().values()
+    record = folder / "run.json"
+    record.write_text(record.read_text().replace('"schema_version": 1', '"schema_version": 2'))
+    before = record.read_text()
+    with pytest.raises(UserError, match="schema_version 2 is newer"):
+        study.run()
+    assert record.read_text() == before
 
 
 def test_two_names_for_one_experiment_are_one_run(study: Study, tmp_path: Path) -> None:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import ClassVar
 
 import torch
-from safetensors import SafetensorError
 from torch import Tensor, nn
 from transformers import ASTConfig, ASTModel
 from transformers.utils import logging as transformers_logging
@@ -102,8 +101,9 @@ class AST(Backbone):
                     output_loading_info=True,
                     ignore_mismatched_sizes=True,
                 )
-        except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-            raise UserError(f"{folder}: the weights cannot be loaded: {' '.join(str(error).split())[:300]}") from error
+        except Exception as error:  # whatever transformers makes of the files
+            reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+            raise UserError(f"{folder}: the weights cannot be loaded: {reason}") from error
         if mismatched := sorted(report["mismatched_keys"]):
             name, stored, wanted = mismatched[0]
             raise UserError(f"{folder}: tensor {name} is {list(stored)}, config.json wants {list(wanted)}")

@@ -64,10 +64,10 @@ def features_of(dataset: Dataset, features: Features, progress: Progress | None 
 def _mapped(path: Path, shape: tuple[int, int, int]) -> npt.NDArray[np.float32] | None:
     """The cached table, or None where there is none or it is damaged: it can be made anew."""
     try:
-        table: npt.NDArray[np.float32] = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError):
+        table: npt.NDArray[np.float32] = np.lib.format.open_memmap(path, mode="r")
+    except Exception:  # numpy raises many things over a damaged header
         return None
-    return table if table.shape == shape else None
+    return table if table.shape == shape and table.dtype == np.float32 and table.flags.c_contiguous else None
 
 
 def _extract(dataset: Dataset, features: Features, path: Path, progress: Progress) -> None:

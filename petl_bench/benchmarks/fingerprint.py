@@ -46,5 +46,5 @@ def _read_store(store: Path) -> dict[str, tuple[int, int, str]]:
     """The store's entries; an absent or damaged store is an empty one, since it can be made anew."""
     try:
         return {key: (value[0], value[1], value[2]) for key, value in json.loads(store.read_text("utf-8")).items()}
-    except (OSError, ValueError, AttributeError, IndexError, TypeError):
+    except (OSError, ValueError, AttributeError, LookupError, TypeError):
         return {}

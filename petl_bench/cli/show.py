@@ -9,6 +9,7 @@ import typer
 
 from petl_bench.cli._options import Results
 from petl_bench.errors import UserError, nearest
+from petl_bench.files import read_text
 
 
 def show(
@@ -17,7 +18,6 @@ def show(
 ) -> None:
     """Show one card, backbone or run in full."""
     from petl_bench.cards import KINDS, SCHEMAS, card_files, read_card
-    from petl_bench.files import read_text
     from petl_bench.registry import BACKBONES
 
     if name.endswith(".toml") and Path(name).is_file():
@@ -31,7 +31,7 @@ def show(
         if name in files:
             read_card(files[name], SCHEMAS[kind])
             print(f"# {kind}: {files[name].path}")
-            print(files[name].path.read_text("utf-8"), end="")
+            print(read_text(files[name].path), end="")
             shown = True
     if name in BACKBONES.names():
         print(f"# backbone: {BACKBONES.summary(name)}")
@@ -51,5 +51,5 @@ def _show_run(key: str, results: Path) -> bool:
     if len(matches) > 1:
         raise UserError(f"'{key}' begins {len(matches)} run keys: {', '.join(sorted(matches)[:4])}; give more of it")
     for match in matches:
-        print(files[match].read_text("utf-8"), end="")
+        print(read_text(files[match]), end="")
     return bool(matches)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import torch
-from pydantic import PositiveInt
+from pydantic import Field, PositiveInt
 from torch import nn
 
 from petl_bench.backbones.base import Backbone, Geometry, Site
@@ -42,7 +44,7 @@ class Conformer(Method):
 
     class Config(MethodConfig):
         reduction_rate: PositiveInt = 96
-        kernel_size: PositiveInt = 8
+        kernel_size: Annotated[int, Field(gt=0, le=4096)] = 8
 
     config: Config
 

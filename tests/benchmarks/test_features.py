@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import numpy as np
@@ -67,14 +68,18 @@ def test_real_clips_equal_the_ast_extractor(shared_data: Path) -> None:
         np.testing.assert_allclose(normalised, expected, atol=1e-5, rtol=0)
 
 
-@pytest.mark.parametrize("damage", [b"", b"\x93NUMPY", b"not an array at all"])
+@pytest.mark.parametrize(
+    "damage", [b"", b"\x93NUMPY", b"not an array at all", b"PK\x03\x04", b"\x93NUMPY\x01\x00\x10\x00{{((            \n"]
+)
 def test_a_damaged_cache_is_made_anew(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, damage: bytes) -> None:
     monkeypatch.setenv("PETL_BENCH_CACHE", str(tmp_path))
     card = read_card(find_card("benchmarks", "synthetic"), BenchmarkCard)
     dataset = open_dataset("synthetic", card, Path(), limit=1)
     first = np.array(features_of(dataset, card.features))
     (path,) = (cache_folder() / "features").iterdir()
-    for content in (damage, path.read_bytes()[:-1]):
+    doubled = io.BytesIO()
+    np.save(doubled, first.astype(np.float64))
+    for content in (damage, path.read_bytes()[:-1], doubled.getvalue()):
         path.write_bytes(content)
         assert np.array_equal(features_of(dataset, card.features), first)
 

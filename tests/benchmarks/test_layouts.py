@@ -183,6 +183,15 @@ def test_a_listed_clip_that_is_not_there_is_an_incomplete_copy(words: Path) -> N
         open_dataset("gsc", card_of("gsc", class_count=None), words)
 
 
+def test_a_clip_in_both_lists_is_refused(words: Path) -> None:
+    with (words / "validation_list.txt").open("a") as file:
+        file.write("no/cc_nohash_0.wav\n")
+    with pytest.raises(
+        UserError, match=r"1 clips stand in both validation_list.txt and testing_list.txt, no/cc_nohash_0"
+    ):
+        open_dataset("gsc", card_of("gsc", class_count=None), words)
+
+
 def test_a_limit_that_leaves_nothing_out_is_none(words: Path) -> None:
     card = card_of("gsc", class_count=None)
     whole = open_dataset("gsc", card, words)

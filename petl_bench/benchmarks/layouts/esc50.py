@@ -21,7 +21,10 @@ class Esc50(FileLayout):
         table = self.folder / "meta" / "esc50.csv"
         if not table.is_file():
             raise MissingDataError(f"no meta/esc50.csv in {self.folder}")
-        rows = list(csv.DictReader(read_text(table).splitlines()))
+        try:
+            rows = list(csv.DictReader(read_text(table).splitlines()))
+        except csv.Error as error:
+            raise UserError(f"{table} is not a CSV table: {error}") from error
         if not rows or any(row.get(column) is None for row in rows for column in COLUMNS):
             raise UserError(f"{table}: needs rows with the columns {', '.join(COLUMNS)}")
         try:

@@ -20,7 +20,11 @@ class SpeechCommands(FileLayout):
             file = self.folder / name
             if not file.is_file():
                 raise MissingDataError(f"no {name} in {self.folder}")
-            part_of.update(dict.fromkeys(read_text(file).split(), part))
+            names = read_text(file).split()
+            if twice := sorted(part_of.keys() & set(names)):
+                lists = " and ".join(LISTS.values())
+                raise UserError(f"{self.folder}: {len(twice)} clips stand in both {lists}, {twice[0]} first")
+            part_of.update(dict.fromkeys(names, part))
         words = sorted(path for path in self.folder.iterdir() if path.is_dir() and not path.name.startswith("_"))
         ids = [f"{word.name}/{name}" for word in words for name in sorted(p.name for p in word.glob("*_nohash_*.wav"))]
         if not ids:
