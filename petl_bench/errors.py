@@ -10,6 +10,11 @@ class UserError(Exception):
     """A user's mistake: one line that says what was given, what is allowed and what to do next (exit code 2)."""
 
 
+def one_line(error: BaseException) -> str:
+    """An exception's type and message without line breaks, at most 300 characters."""
+    return " ".join(f"{type(error).__name__}: {error}".split())[:300]
+
+
 def nearest(given: str, allowed: Iterable[str]) -> str:
     """Return ``" (did you mean 'x'?)"`` where a near match exists, else ``""``."""
     names = {name.lower(): name for name in allowed}

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from petl_bench.canonical import unkeyed_fields
 from petl_bench.cards import BenchmarkCard, CardFile, MethodCard, Optimizer, check, find_card, read_card
-from petl_bench.errors import UserError, nearest
+from petl_bench.errors import UserError, nearest, one_line
 from petl_bench.registry import METHODS, Implementation
 from petl_bench.runspec import DataSpec, MethodSpec, Precision, RunSpec, TrainingSpec
 
@@ -224,7 +224,7 @@ def _resolve(
     except ValueError as error:
         raise UserError(f"{choice.name}: {error}") from error
     except Exception as error:
-        raise UserError(f"{choice.name}: its check fails: {type(error).__name__}: {error}") from error
+        raise UserError(f"{choice.name}: its check fails: {one_line(error)}") from error
     spec = MethodSpec(
         implementation=choice.implementation.name,
         numerics_version=cls.numerics_version,

@@ -11,6 +11,8 @@ import hashlib
 import inspect
 import pkgutil
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import import_module
@@ -20,7 +22,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Generic, TypeVar
 
-from petl_bench.errors import UserError, nearest
+from petl_bench.errors import UserError, nearest, one_line
 
 T = TypeVar("T")
 
@@ -98,10 +100,9 @@ class Registry(Generic[T]):
         raise UserError(f"unknown {self.kind} '{name}'{nearest(name, self.names())}; known: {', '.join(self.names())}")
 
     def _load_plugin(self, point: EntryPoint) -> type[T]:
-        try:
-            return self._checked(point.load(), point.name)
-        except (ImportError, AttributeError) as error:
-            raise UserError(f"{self.kind} '{point.name}' of {_distribution(point)} fails on import: {error}") from error
+        with self._importing(point.name, _distribution(point)):
+            loaded = point.load()
+        return self._checked(loaded, point.name)
 
     def _load_file(self, name: str) -> Implementation[T]:
         path_text, _, class_name = name.rpartition(":")
@@ -114,14 +115,20 @@ class Registry(Generic[T]):
         assert spec.loader is not None
         module = module_from_spec(spec)
         sys.modules[spec.name] = module  # annotations in the file are resolved through it
-        try:
+        with self._importing(name, str(path)):
             spec.loader.exec_module(module)
-        except (Exception, SystemExit) as error:
-            raise UserError(f"{self.kind} '{name}': {path} fails on import: {type(error).__name__}: {error}") from error
         classes = [key for key, value in vars(module).items() if isinstance(value, type)]
         if class_name not in classes:
             raise UserError(f"{self.kind} '{name}': {path} has no class {class_name}{nearest(class_name, classes)}")
         return Implementation(class_name, self._checked(getattr(module, class_name), name), f"sha256:{digest}")
+
+    @contextmanager
+    def _importing(self, name: str, where: str) -> Iterator[None]:
+        """Whatever foreign code raises on import is one line that names it."""
+        try:
+            yield
+        except (Exception, SystemExit) as error:
+            raise UserError(f"{self.kind} '{name}' from {where} fails on import: {one_line(error)}") from error
 
     @cached_property
     def _base(self) -> type[T]:

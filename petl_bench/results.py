@@ -179,16 +179,17 @@ class ResultsTree:
     def write(self, run: FinishedRun, replace: bool = False) -> bool:
         """File a run. Where its key is filed already the first stays (returns False), unless ``replace``."""
         target = self.folder_of(run.record)
-        before = self.find(target.name)
-        if before is not None and not replace:
-            return False
-        if before is None and target.exists():
-            before = target  # a folder without a record, as an interrupted copy leaves it
         target.parent.mkdir(parents=True, exist_ok=True)
         unfinished = Path(tempfile.mkdtemp(prefix=f"{target.name}.", dir=self.root / UNFINISHED))
         new, old = unfinished / "new", unfinished / "old"
+        before = None
         try:
             _write_run(new, run)
+            before = self.find(target.name)
+            if before is not None and not replace:
+                return False
+            if target.exists() and not (target / "run.json").exists():
+                before = target  # a folder without a record, as an interrupted copy leaves it
             if before is not None:
                 with suppress(FileNotFoundError):  # another process has moved it away
                     os.rename(before, old)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from petl_bench.backbones.base import Backbone
-from petl_bench.benchmarks.augment import clip_numbers, mask
+from petl_bench.benchmarks.augment import mask
 from petl_bench.benchmarks.splits import Split
 from petl_bench.diagnosis import diagnose
 from petl_bench.environment import package_versions
@@ -98,7 +98,7 @@ class Inputs:
     def __init__(self, spec: RunSpec, workbench: Workbench) -> None:
         self.table = workbench.features(spec.data.features)
         self.targets = torch.from_numpy(workbench.dataset.targets)
-        self.clips = clip_numbers(workbench.dataset.ids)
+        self.clips = workbench.clip_numbers()
         self.device = workbench.device
         self.mean = spec.data.features.mean
         self.scale = 2 * spec.data.features.std

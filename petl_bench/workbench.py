@@ -12,6 +12,7 @@ import torch
 
 from petl_bench.backbones.base import Backbone
 from petl_bench.backbones.resolve import BackboneSource, resolve
+from petl_bench.benchmarks.augment import clip_numbers
 from petl_bench.benchmarks.dataset import Dataset, open_dataset
 from petl_bench.benchmarks.features import Progress, features_of
 from petl_bench.benchmarks.splits import Split, split
@@ -67,6 +68,13 @@ class Workbench:
         if key not in self._kept:
             self._kept[key] = features_of(self.dataset, features, progress)
         kept: npt.NDArray[np.float32] = self._kept[key]
+        return kept
+
+    def clip_numbers(self) -> npt.NDArray[np.uint64]:
+        """Every clip's number for augmentation, ``[clips]``."""
+        if "clip_numbers" not in self._kept:
+            self._kept["clip_numbers"] = clip_numbers(self.dataset.ids)
+        kept: npt.NDArray[np.uint64] = self._kept["clip_numbers"]
         return kept
 
     def backbone(self, spec: RunSpec) -> Backbone:

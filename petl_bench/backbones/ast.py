@@ -15,7 +15,7 @@ from transformers.utils import logging as transformers_logging
 
 from petl_bench.backbones.base import Backbone, Description, Geometry, LayerSite, ModelSite
 from petl_bench.canonical import digest
-from petl_bench.errors import UserError
+from petl_bench.errors import UserError, one_line
 
 MODULES: dict[str, str] = {
     "layer_in": "",
@@ -102,8 +102,7 @@ class AST(Backbone):
                     ignore_mismatched_sizes=True,
                 )
         except Exception as error:  # whatever transformers makes of the files
-            reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
-            raise UserError(f"{folder}: the weights cannot be loaded: {reason}") from error
+            raise UserError(f"{folder}: the weights cannot be loaded: {one_line(error)}") from error
         if mismatched := sorted(report["mismatched_keys"]):
             name, stored, wanted = mismatched[0]
             raise UserError(f"{folder}: tensor {name} is {list(stored)}, config.json wants {list(wanted)}")

@@ -11,7 +11,7 @@ from huggingface_hub.errors import HfHubHTTPError
 
 from petl_bench.backbones.base import Backbone, Description
 from petl_bench.canonical import digest
-from petl_bench.errors import UserError, nearest
+from petl_bench.errors import UserError, nearest, one_line
 from petl_bench.registry import BACKBONES
 
 
@@ -52,8 +52,7 @@ def resolve(name: str) -> BackboneSource:
     except UserError:
         raise
     except Exception as error:  # whatever transformers makes of the settings
-        reason = " ".join(f"{type(error).__name__}: {error}".split())
-        raise UserError(f"--backbone {folder}: config.json does not describe a model: {reason}") from error
+        raise UserError(f"--backbone {folder}: config.json does not describe a model: {one_line(error)}") from error
 
 
 def _from_hub(name: str) -> Path:
