@@ -108,6 +108,9 @@ class Protocol(Card):
         return self
 
 
+AUDIOSET_MEAN, AUDIOSET_STD = -4.2677393, 4.5689974
+
+
 class Features(Card):
     """Kaldi log-mel of 16 kHz audio, ``frames`` frames of 10 ms; the input is (log_mel - mean) / (2 std).
 
@@ -116,8 +119,8 @@ class Features(Card):
 
     frames: PositiveInt = 1024
     bins: Annotated[int, Field(ge=4)] = 128
-    mean: float = -4.2677393
-    std: PositiveFloat = 4.5689974
+    mean: float = AUDIOSET_MEAN
+    std: PositiveFloat = AUDIOSET_STD
 
 
 class Augment(Card):
@@ -224,15 +227,21 @@ def built_in_folder(kind: Kind) -> Path:
 
 
 def card_files(kind: Kind) -> dict[str, CardFile]:
-    """All cards of a kind by name: those below the working directory first, then the built-in ones."""
+    """All cards of a kind by name: those below the working directory first, then the built-in ones.
+
+    Below the working directory a method may also be one ``.py`` file; a card of the same name comes before it.
+    """
     found: dict[str, CardFile] = {}
     built_in = built_in_folder(kind)
     for path in sorted(built_in.glob("*.toml")):
         found[path.stem] = CardFile(path.stem, kind, path, local=False)
     local = Path(kind)
     if local.is_dir() and local.resolve() != built_in.resolve():
-        for path in sorted(local.glob("*.toml")):
-            found[path.stem] = CardFile(path.stem, kind, path, local=True, shadows=path.stem in found)
+        built_in_names = set(found)
+        files = sorted(local.glob("*.py")) if kind == "methods" else []
+        for path in [*files, *sorted(local.glob("*.toml"))]:
+            if not path.name.startswith("_"):
+                found[path.stem] = CardFile(path.stem, kind, path, local=True, shadows=path.stem in built_in_names)
     return dict(sorted(found.items()))
 
 

@@ -6,20 +6,23 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pydantic import BaseModel
+
 from petl_bench.canonical import unkeyed_fields
-from petl_bench.cards import BenchmarkCard, CardFile, MethodCard, Optimizer, check, find_card, read_card
+from petl_bench.cards import BenchmarkCard, Optimizer, check, find_card, read_card
 from petl_bench.errors import UserError, nearest, one_line
-from petl_bench.registry import METHODS, Implementation
+from petl_bench.lookup import MethodChoice, find_method
 from petl_bench.runspec import DataSpec, MethodSpec, Precision, RunSpec, TrainingSpec
+from petl_bench.switches import PROFILES, Profile, Switches
 
 if TYPE_CHECKING:
     from petl_bench.backbones.base import Geometry
-    from petl_bench.methods.base import Method, MethodConfig
+    from petl_bench.methods.base import MethodConfig
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,9 @@ class Request:
     batch_size: int | None = None
     lr: float | None = None
     precision: Precision = "fp32"
+    profile: Profile = "corrected"
+    switches: tuple[str, ...] = ()
+    """``NAME=VALUE``, set on top of the profile."""
     limit: int | None = None
     settings: tuple[str, ...] = ()
     """``NAME.KEY=VALUE``; NAME is one of the methods or the benchmark, VALUE is TOML or a bare word."""
@@ -76,22 +82,13 @@ class Subject:
 
 
 @dataclass(frozen=True)
-class MethodChoice:
-    """A method as the user named it, with its card and its implementation."""
-
-    name: str
-    card: MethodCard
-    code: str
-    implementation: Implementation[Method]
-
-
-@dataclass(frozen=True)
 class Choice:
     """A request with its names looked up: cards read and checked, ``--set`` and flags applied to the benchmark's."""
 
     benchmark: str
     card: BenchmarkCard
     methods: tuple[MethodChoice, ...]
+    switches: Switches
     notes: tuple[str, ...]
 
 
@@ -102,14 +99,9 @@ def choose(request: Request) -> Choice:
     """
     file = find_card("benchmarks", request.dataset)
     card = read_card(file, BenchmarkCard)
-    files: list[CardFile] = [file]
     methods: list[MethodChoice] = []
     for given in dict.fromkeys(request.methods):
-        if ".py:" in given:
-            method = _method_in_file(given)
-        else:
-            files.append(find_card("methods", given))
-            method = load_method(files[-1], read_card(files[-1], MethodCard))
+        method = find_method(given)
         if any(method.name == other.name for other in methods):
             raise UserError(f"two of the methods are called '{method.name}': rename one")
         methods.append(method)
@@ -121,24 +113,9 @@ def choose(request: Request) -> Choice:
     _folds(request, card)
     for method in methods:
         resolve_settings(method, file.name, _given(request, method))
-    notes = tuple(f"{file.path} shadows the built-in card '{file.name}'" for file in files if file.shadows)
-    return Choice(file.name, card, tuple(methods), notes)
-
-
-def load_method(file: CardFile, card: MethodCard) -> MethodChoice:
-    """A card with the implementation it names; a path in the card starts at the card's folder."""
-    code = _absolute(card.implementation, file.path.parent)
-    try:
-        return MethodChoice(file.name, card, code, METHODS.load(code))
-    except UserError as error:
-        raise UserError(f"{file.path}: {error}") from error
-
-
-def _method_in_file(given: str) -> MethodChoice:
-    code = _absolute(given, Path())
-    implementation = METHODS.load(code)
-    title = (implementation.cls.__doc__ or implementation.name).strip().partition("\n")[0]
-    return MethodChoice(implementation.name, MethodCard(implementation=code, title=title), code, implementation)
+    notes = [f"{file.path} shadows the built-in card '{file.name}'" if file.shadows else ""]
+    notes += [method.note for method in methods]
+    return Choice(file.name, card, tuple(methods), _switches(request), tuple(note for note in notes if note))
 
 
 def _check_targets(settings: Sequence[str], names: Sequence[str]) -> None:
@@ -168,7 +145,7 @@ def make_plan(request: Request, choice: Choice, subject: Subject) -> Plan:
     )
     runs = []
     for chosen in choice.methods:
-        method, optimizer, remark = _resolve(request, choice.benchmark, chosen, subject.geometry)
+        method, optimizer, remark = _resolve(request, choice, chosen, subject.geometry)
         training = TrainingSpec(
             optimizer=optimizer,
             epochs=card.training.epochs,
@@ -182,6 +159,7 @@ def make_plan(request: Request, choice: Choice, subject: Subject) -> Plan:
                     method=method,
                     data=data,
                     training=training,
+                    switches=choice.switches,
                     fold=fold,
                     seed=seed,
                 )
@@ -190,12 +168,24 @@ def make_plan(request: Request, choice: Choice, subject: Subject) -> Plan:
     return tuple(runs)
 
 
+def setting_names(schema: type[BaseModel]) -> Iterator[str]:
+    """Names of a Config's settings; those of a nested model dotted, ``placement.location``."""
+    for name, field in schema.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            yield from (f"{name}.{inner}" for inner in setting_names(field.annotation))
+        else:
+            yield name
+
+
 def resolve_settings(choice: MethodChoice, benchmark: str, given: dict[str, Any]) -> tuple[MethodConfig, Optimizer]:
     """Config and optimizer of a method on a benchmark: ``given`` before ``[for.BENCHMARK]`` before the card.
 
     Raises UserError, naming method, setting and what is allowed.
     """
-    settings = {**choice.card.hyperparameters, **choice.card.overrides.get(benchmark, {}), **given}
+    settings: dict[str, Any] = {}
+    for layer in (choice.card.hyperparameters, choice.card.overrides.get(benchmark, {}), given):
+        for key, value in layer.items():
+            _put(settings, key, value, choice.name)
     schema = choice.implementation.cls.Config
     if both := sorted(schema.model_fields.keys() & Optimizer.model_fields.keys()):
         raise UserError(f"{choice.name}: the Config names '{both[0]}', which is the optimizer's: rename it")
@@ -212,27 +202,41 @@ def resolve_settings(choice: MethodChoice, benchmark: str, given: dict[str, Any]
 
 
 def _resolve(
-    request: Request, benchmark: str, choice: MethodChoice, geometry: Geometry
+    request: Request, choice: Choice, chosen: MethodChoice, geometry: Geometry
 ) -> tuple[MethodSpec, Optimizer, str]:
     """What a run's spec holds of a method, with the request's ``--set`` and flags applied; and its remark."""
-    config, optimizer = resolve_settings(choice, benchmark, _given(request, choice))
-    cls = choice.implementation.cls
+    config, optimizer = resolve_settings(chosen, choice.benchmark, _given(request, chosen))
+    cls = chosen.implementation.cls
     try:
-        method = cls(config)
+        method = cls(config, choice.switches)
         method.check(geometry)
+        method.pooled_tokens(geometry)
         remark = method.remark(geometry)
     except ValueError as error:
-        raise UserError(f"{choice.name}: {error}") from error
+        raise UserError(f"{chosen.name}: {error}") from error
     except Exception as error:
-        raise UserError(f"{choice.name}: its check fails: {one_line(error)}") from error
+        raise UserError(f"{chosen.name}: its check fails: {one_line(error)}") from error
     spec = MethodSpec(
-        implementation=choice.implementation.name,
+        implementation=chosen.implementation.name,
         numerics_version=cls.numerics_version,
         hyperparameters=config.model_dump(mode="json"),
-        source=choice.implementation.source,
+        source=chosen.implementation.source,
         unkeyed=unkeyed_fields(config),
     )
-    return spec, optimizer, f"{choice.name}: {remark}" if remark else ""
+    return spec, optimizer, f"{chosen.name}: {remark}" if remark else ""
+
+
+def _switches(request: Request) -> Switches:
+    """The profile's switches, with the request's own on top."""
+    given: dict[str, Any] = PROFILES[request.profile].model_dump()
+    for switch in request.switches:
+        name, _, value = switch.partition("=")
+        if name not in given:
+            raise UserError(
+                f"--switch '{switch}'{nearest(name, given)}: give NAME=VALUE, NAME one of {', '.join(given)}"
+            )
+        given[name] = _parse_value(value.strip())
+    return check(Switches, given, "--switch")
 
 
 def _folds(request: Request, card: BenchmarkCard) -> tuple[int, ...]:
@@ -266,23 +270,23 @@ def _parse_value(text: str) -> Any:
         return text
 
 
-def _absolute(code: str, folder: Path) -> str:
-    """``path.py:Class`` with its path absolute, seen from ``folder``; a registered name as it is."""
-    if ".py:" not in code:
-        return code
-    path, _, cls = code.rpartition(":")
-    return f"{(folder / Path(path).expanduser()).resolve()}:{cls}"
-
-
 def _with_settings(card: BenchmarkCard, name: str, settings: Iterable[tuple[str, Any]]) -> BenchmarkCard:
     """The card with values put at dotted keys, checked once all are in place."""
     data = card.model_dump(by_alias=True, exclude_unset=True)
     for key, value in settings:
-        place = data
-        *path, last = key.split(".")
-        for part in path:
-            place = place.setdefault(part, {})
-            if not isinstance(place, dict):
-                raise UserError(f"{name}: '{part}' holds a value, not keys")
-        place[last] = value
+        _put(data, key, value, name)
     return check(BenchmarkCard, data, name)
+
+
+def _put(data: dict[str, Any], key: str, value: Any, name: str) -> None:
+    """Set a dotted key in nested tables; of a table, each key of it."""
+    if isinstance(value, dict) and value:
+        for inner, inner_value in value.items():
+            _put(data, f"{key}.{inner}", inner_value, name)
+        return
+    *path, last = key.split(".")
+    for part in path:
+        data = data.setdefault(part, {})
+        if not isinstance(data, dict):
+            raise UserError(f"{name}: '{part}' holds a value, not keys")
+    data[last] = value

@@ -76,10 +76,14 @@ class Registry(Generic[T]):
         """All names, built-in and from entry points."""
         return sorted([*self.built_in, *self.plugins])
 
+    def origin(self, name: str) -> str:
+        """``<distribution>==<version>`` of a plugin."""
+        return _distribution(self.plugins[name])
+
     def summary(self, name: str) -> str:
         """First line of the built-in's docstring, or the plugin's target; nothing is imported."""
         if name in self.plugins:
-            return f"{self.plugins[name].value} ({_distribution(self.plugins[name])})"
+            return f"{self.plugins[name].value} ({self.origin(name)})"
         spec = find_spec(f"{self.package}.{name}")
         assert spec is not None
         assert spec.origin is not None
@@ -87,16 +91,16 @@ class Registry(Generic[T]):
         return docstring.partition("\n")[0]
 
     def load(self, name: str) -> Implementation[T]:
-        """The class behind ``name``, or behind ``path.py:Class``.
+        """The class behind ``name``, behind ``path.py:Class``, or the one that ``path.py`` defines.
 
         Raises UserError where the name is unknown or the file does not hold such a class.
         """
-        if ".py:" in name:
+        if ".py:" in name or name.endswith(".py"):
             return self._load_file(name)
         if name in self.built_in:
             return Implementation(name, self._member_of(import_module(f"{self.package}.{name}")))
         if name in self.plugins:
-            return Implementation(name, self._load_plugin(self.plugins[name]), _distribution(self.plugins[name]))
+            return Implementation(name, self._load_plugin(self.plugins[name]), self.origin(name))
         raise UserError(f"unknown {self.kind} '{name}'{nearest(name, self.names())}; known: {', '.join(self.names())}")
 
     def _load_plugin(self, point: EntryPoint) -> type[T]:
@@ -105,7 +109,7 @@ class Registry(Generic[T]):
         return self._checked(loaded, point.name)
 
     def _load_file(self, name: str) -> Implementation[T]:
-        path_text, _, class_name = name.rpartition(":")
+        path_text, _, class_name = name.rpartition(":") if ".py:" in name else (name, "", "")
         path = Path(path_text).expanduser()
         if not path.is_file():
             raise UserError(f"{self.kind} '{name}': no file {path}")
@@ -117,6 +121,8 @@ class Registry(Generic[T]):
         sys.modules[spec.name] = module  # annotations in the file are resolved through it
         with self._importing(name, str(path)):
             spec.loader.exec_module(module)
+        if not class_name:
+            class_name = self._only_member(module, path)
         classes = [key for key, value in vars(module).items() if isinstance(value, type)]
         if class_name not in classes:
             raise UserError(f"{self.kind} '{name}': {path} has no class {class_name}{nearest(class_name, classes)}")
@@ -137,13 +143,27 @@ class Registry(Generic[T]):
         return base
 
     def _member_of(self, module: ModuleType) -> type[T]:
-        members = [
-            value
-            for value in vars(module).values()
-            if inspect.isclass(value) and issubclass(value, self._base) and value.__module__ == module.__name__
-        ]
+        members = self._members(module)
         assert len(members) == 1, f"{module.__name__} defines {len(members)} {self.kind} classes, wanted one"
         return members[0]
+
+    def _only_member(self, module: ModuleType, path: Path) -> str:
+        names = [cls.__name__ for cls in self._members(module)]
+        if len(names) != 1:
+            found = f"{len(names)} {self.kind} classes ({', '.join(names)})" if names else f"no {self.kind} class"
+            raise UserError(f"{path} defines {found}; name one as {path.name}:Class")
+        return names[0]
+
+    def _members(self, module: ModuleType) -> list[type[T]]:
+        """The classes of the family that a module itself defines, without abstract ones."""
+        return [
+            value
+            for value in vars(module).values()
+            if inspect.isclass(value)
+            and issubclass(value, self._base)
+            and value.__module__ == module.__name__
+            and not inspect.isabstract(value)
+        ]
 
     def _checked(self, cls: Any, name: str) -> type[T]:
         if not (inspect.isclass(cls) and issubclass(cls, self._base)):
@@ -162,7 +182,7 @@ METHODS: Registry[Any] = Registry(
     "petl_bench.methods",
     "petl_bench.methods",
     "petl_bench.methods.base:Method",
-    support=frozenset({"base"}),
+    support=frozenset({"base", "adapter", "placement"}),
 )
 BACKBONES: Registry[Any] = Registry(
     "backbone",

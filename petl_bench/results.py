@@ -62,6 +62,8 @@ class TrainInfo(Part):
     """Of the backbone at the run's length, without attachments and head."""
     parameters: dict[str, int]
     """Trained parameters by role: adapter, bias, norm, head, backbone."""
+    redundant_parameters: int | None = None
+    """Those of them that cannot change a training loss, as the method declares; None in records before it did."""
     published_count: int
     """As the literature counts: without head and final norm, with what its released code trains in vain."""
     best_epoch: int

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict
 from petl_bench.canonical import canonical, digest
 from petl_bench.cards import Augment, Features, Optimizer, Protocol
 from petl_bench.seeds import Streams
+from petl_bench.switches import Switches
 
 TRAINING_NUMERICS_VERSION = 1
 """Bumped whenever features, augmentation, splits or the training loop would give other numbers for the same spec."""
@@ -56,18 +57,6 @@ class TrainingSpec(Settings):
     batch_size: int
     precision: Precision = "fp32"
     numerics_version: int = TRAINING_NUMERICS_VERSION
-
-
-class Switches(Settings):
-    """Where the code behind the literature and a careful protocol differ, each a switch of its own.
-
-    position_embeddings: ``adapted`` - cut from the middle or interpolated to the benchmark's length, as AST's authors
-    do; ``zeros`` - frozen zeros, as the released code of arXiv 2312.03694 leaves them at any length but 1024.
-    checkpoint: the epoch that is tested - ``best`` on validation, or ``last``.
-    """
-
-    position_embeddings: Literal["adapted", "zeros"] = "adapted"
-    checkpoint: Literal["best", "last"] = "best"
 
 
 class RunSpec(Settings):

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from petl_bench.backbones.base import Backbone
 from petl_bench.benchmarks.augment import mask
 from petl_bench.benchmarks.splits import Split
+from petl_bench.cards import AUDIOSET_MEAN, AUDIOSET_STD
 from petl_bench.diagnosis import diagnose
 from petl_bench.environment import package_versions
 from petl_bench.methods.base import Method
@@ -41,18 +42,19 @@ def train_run(planned: PlannedRun, workbench: Workbench, on_epoch: OnEpoch | Non
     started = time.perf_counter()
     backbone = workbench.backbone(spec)
     split = workbench.split(spec)
-    inputs = Inputs(spec, workbench)
+    inputs = Inputs(spec, workbench, split)
     implementation = METHODS.load(planned.code)
     if implementation.source != spec.method.source:
         raise RuntimeError(f"{planned.code} changed after this run was planned; plan it again")
-    method: Method = implementation.cls(implementation.cls.Config.model_validate(spec.method.hyperparameters))
+    config = implementation.cls.Config.model_validate(spec.method.hyperparameters)
+    method: Method = implementation.cls(config, spec.switches)
     if workbench.device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(workbench.device)
     try:
         with seeded(spec, "initialisation"):
             method.attach(backbone)
         with seeded(spec, "head"):
-            backbone.add_head(spec.data.class_count)
+            backbone.add_head(spec.data.class_count, method.pooled_tokens(backbone.geometry))
         backbone.to(workbench.device)
 
         epochs, best = fit(spec, backbone, inputs, split, on_epoch or (lambda epoch, log: None))
@@ -95,18 +97,28 @@ class Best:
 class Inputs:
     """Batches of normalised features on the device."""
 
-    def __init__(self, spec: RunSpec, workbench: Workbench) -> None:
+    def __init__(self, spec: RunSpec, workbench: Workbench, split: Split) -> None:
         self.table = workbench.features(spec.data.features)
         self.targets = torch.from_numpy(workbench.dataset.targets)
         self.clips = workbench.clip_numbers()
         self.device = workbench.device
-        self.mean = spec.data.features.mean
-        self.scale = 2 * spec.data.features.std
+        self.mean, std = normalisation(spec, workbench, split)
+        self.scale = 2 * std
 
     def batch(self, indices: npt.NDArray[np.int64]) -> tuple[Tensor, Tensor]:
         """Features ``[batch, frames, bins]``, as AST's extractor normalises them, and targets ``[batch]``."""
         features = torch.from_numpy(self.table[indices]).to(self.device)
         return (features - self.mean) / self.scale, self.targets[indices].to(self.device)
+
+
+def normalisation(spec: RunSpec, workbench: Workbench, split: Split) -> tuple[float, float]:
+    """Mean and standard deviation of log-mel values, by the switch of that name."""
+    features = spec.data.features
+    if spec.switches.normalisation == "audioset":
+        return AUDIOSET_MEAN, AUDIOSET_STD
+    if spec.switches.normalisation == "training":
+        return workbench.statistics(features, spec.fold, split.train)
+    return features.mean, features.std
 
 
 def fit(
@@ -227,6 +239,7 @@ def _train_info(
         num_trainable_params=trainable,
         num_total_params=backbone.total_parameters(),
         parameters=roles,
+        redundant_parameters=backbone.redundant_parameters(),
         published_count=trainable - roles["head"] - backbone.trained_in_final_norm() + surplus,
         best_epoch=best_epoch,
         tested_epoch=tested_epoch,
@@ -259,7 +272,12 @@ def _predictions(
 def _meta_info(planned: PlannedRun, workbench: Workbench, split: Split) -> MetaInfo:
     device, description = workbench.device, workbench.source.description
     return MetaInfo(
-        model_info={"name": planned.backbone, "note": description.note, **vars(description.geometry)},
+        model_info={
+            "name": planned.backbone,
+            "note": description.note,
+            **vars(description.geometry),
+            "special_tokens": list(description.geometry.special_tokens),
+        },
         dataset_info={
             "name": planned.benchmark,
             "class_names": list(workbench.dataset.class_names),

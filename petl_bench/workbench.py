@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     from collections.abc import Hashable
 
 
+STATISTICS_CLIPS = 256
+"""Clips that are in memory at a time while their values are summed up."""
+
+
 @dataclass
 class Workbench:
     """Loaded things, by what identifies them. A resident worker keeps one for all its runs."""
@@ -68,6 +72,20 @@ class Workbench:
         if key not in self._kept:
             self._kept[key] = features_of(self.dataset, features, progress)
         kept: npt.NDArray[np.float32] = self._kept[key]
+        return kept
+
+    def statistics(self, features: Features, fold: int, clips: npt.NDArray[np.int64]) -> tuple[float, float]:
+        """Mean and standard deviation of the log-mel values (frames of padding too) of the fold's training clips."""
+        key = ("statistics", features.frames, features.bins, fold, clips.tobytes())
+        if key not in self._kept:
+            table = self.features(features)
+            sums = np.zeros(2)
+            for start in range(0, len(clips), STATISTICS_CLIPS):
+                values = table[clips[start : start + STATISTICS_CLIPS]].astype(np.float64)
+                sums += values.sum(), np.square(values).sum()
+            mean, square = sums / (len(clips) * features.frames * features.bins)
+            self._kept[key] = (float(mean), float(np.sqrt(square - mean**2)))
+        kept: tuple[float, float] = self._kept[key]
         return kept
 
     def clip_numbers(self) -> npt.NDArray[np.uint64]:

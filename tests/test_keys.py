@@ -11,7 +11,8 @@ from pydantic import BaseModel
 
 from petl_bench.canonical import Introduced, canonical, digest, unkeyed_fields
 from petl_bench.cards import Augment, Features, Optimizer, Protocol
-from petl_bench.runspec import DataSpec, MethodSpec, RunSpec, Switches, TrainingSpec
+from petl_bench.runspec import DataSpec, MethodSpec, RunSpec, TrainingSpec
+from petl_bench.switches import Switches
 from tests.studies import TINY, plan_of
 
 

@@ -15,5 +15,5 @@ def test_the_own_method_trains_as_told() -> None:
     assert code is not None
     Path("scale.py").write_text(code[1])
     run = train(methods=("scale.py:Scale",), settings=("Scale.start=0.9",))
-    assert run.record.spec.method.hyperparameters == {"start": 0.9}
+    assert run.record.spec.method.hyperparameters == {"start": 0.9, "pooling": "mean"}
     assert run.record.train_info.parameters["adapter"] == 6 * 128

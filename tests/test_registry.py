@@ -36,7 +36,17 @@ def with_plugins(monkeypatch: pytest.MonkeyPatch, *points: tuple[str, str]) -> R
 
 
 def test_every_module_of_a_family_is_a_member() -> None:
-    assert METHODS.names() == ["conformer", "full", "linear", "lora"]
+    assert METHODS.names() == [
+        "bitfit",
+        "bottleneck",
+        "conformer",
+        "full",
+        "layernorm",
+        "linear",
+        "lora",
+        "prefix",
+        "prompt",
+    ]
     assert BACKBONES.names() == ["ast", "mini"]
     assert LAYOUTS.names() == ["esc50", "speech_commands", "synthetic"]
     for known in (METHODS, BACKBONES, LAYOUTS):

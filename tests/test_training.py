@@ -13,7 +13,8 @@ from petl_bench.benchmarks.splits import Split
 from petl_bench.metrics import evaluate
 from petl_bench.registry import METHODS
 from petl_bench.results import FinishedRun
-from petl_bench.runspec import RunSpec, Switches
+from petl_bench.runspec import RunSpec
+from petl_bench.switches import Switches
 from petl_bench.training import Inputs, NotFiniteError, fit, predict, seeded, train_run
 from petl_bench.workbench import Workbench
 from tests.studies import TINY, plan_of, train
@@ -103,7 +104,8 @@ def test_test_logits_are_those_of_the_restored_epoch() -> None:
     plan, workbench = plan_of(replace(TINY, methods=("conformer",), epochs=4))
     run = train_run(plan[0], workbench)
     spec = plan[0].spec
-    backbone, inputs, split = workbench.backbone(spec), Inputs(spec, workbench), workbench.split(spec)
+    backbone, split = workbench.backbone(spec), workbench.split(spec)
+    inputs = Inputs(spec, workbench, split)
     cls = METHODS.load("conformer").cls
     with seeded(spec, "initialisation"):
         cls(cls.Config()).attach(backbone)
@@ -125,7 +127,7 @@ class Watched:
         plan, workbench = plan_of(replace(TINY, **changes))  # type: ignore[arg-type]
         self.spec = plan[0].spec
         self.backbone, self.split = workbench.backbone(self.spec), workbench.split(self.spec)
-        self.inputs = Inputs(self.spec, workbench)
+        self.inputs = Inputs(self.spec, workbench, self.split)
         self.training: list[torch.Tensor] = []
         self.evaluation: list[torch.Tensor] = []
         self.settings: dict[str, object] = {}
@@ -238,7 +240,7 @@ def test_predictions_belong_to_their_clips() -> None:
 def test_logits_do_not_depend_on_the_clips_beside_them() -> None:
     plan, workbench = plan_of(replace(TINY, methods=("conformer",)))
     spec = plan[0].spec
-    backbone, inputs = workbench.backbone(spec), Inputs(spec, workbench)
+    backbone, inputs = workbench.backbone(spec), Inputs(spec, workbench, workbench.split(spec))
     METHODS.load("conformer").cls(METHODS.load("conformer").cls.Config()).attach(backbone)
     backbone.add_head(10)
     together = predict(spec, backbone, inputs, np.arange(8), updates=0)
@@ -255,7 +257,7 @@ def test_bf16_is_close_to_fp32() -> None:
 def broken_fit(breakage: str, batch_size: int = 10) -> None:
     plan, workbench = plan_of(replace(TINY, methods=("lora",), epochs=2, batch_size=batch_size))
     spec = plan[0].spec
-    backbone, inputs = workbench.backbone(spec), Inputs(spec, workbench)
+    backbone, inputs = workbench.backbone(spec), Inputs(spec, workbench, workbench.split(spec))
     METHODS.load("lora").cls(METHODS.load("lora").cls.Config()).attach(backbone)
     backbone.add_head(10)
     if breakage == "input":

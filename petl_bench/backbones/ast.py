@@ -6,14 +6,15 @@ import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
-from transformers import ASTConfig, ASTModel
+from transformers import ASTConfig, ASTModel, AttentionInterface
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.utils import logging as transformers_logging
 
-from petl_bench.backbones.base import Backbone, Description, Geometry, LayerSite, ModelSite
+from petl_bench.backbones.base import Backbone, Description, Geometry, KeysValues, LayerSite, ModelSite
 from petl_bench.canonical import digest
 from petl_bench.errors import UserError, one_line
 
@@ -33,6 +34,11 @@ MODULES: dict[str, str] = {
     "tokens_in": "embeddings",
     "norm_final": "layernorm",
 }
+
+ATTENTION = "sdpa"
+CHANGEABLE_ATTENTION = "petl_bench_keys_values"
+CHANGES = "petl_bench_changes"
+"""Attribute of an attention module: what is done to its keys and values, in order."""
 
 SETTINGS = (
     "hidden_size",
@@ -95,7 +101,7 @@ class AST(Backbone):
                 model, report = ASTModel.from_pretrained(
                     folder,
                     dtype=torch.float32,
-                    attn_implementation="sdpa",
+                    attn_implementation=ATTENTION,
                     use_safetensors=True,
                     local_files_only=True,
                     output_loading_info=True,
@@ -133,6 +139,30 @@ class AST(Backbone):
     def tokens(self, features: Tensor) -> Tensor:
         tokens: Tensor = self.model(input_values=features).last_hidden_state
         return tokens
+
+    def on_keys_values(self, layer: int, change: KeysValues) -> None:
+        attention = self.module_at("mhsa", layer)
+        attention.__dict__.setdefault(CHANGES, []).append(change)
+        self.model.set_attn_implementation(CHANGEABLE_ATTENTION)
+
+    def detach(self) -> None:
+        for layer in range(self.geometry.layers):
+            self.module_at("mhsa", layer).__dict__.pop(CHANGES, None)
+        self.model.set_attn_implementation(ATTENTION)
+        super().detach()
+
+
+def changeable_attention(
+    module: nn.Module, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None, **options: Any
+) -> tuple[Tensor, Tensor | None]:
+    """transformers' scaled dot-product attention, on the keys and values that a method makes of the layer's own."""
+    for change in getattr(module, CHANGES, ()):
+        key, value = change(key, value)
+    output: tuple[Tensor, Tensor | None] = sdpa_attention_forward(module, query, key, value, attention_mask, **options)
+    return output
+
+
+AttentionInterface.register(CHANGEABLE_ATTENTION, changeable_attention)
 
 
 def adapt_position_embeddings(embeddings: Tensor, grid: tuple[int, int], time: int) -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -17,6 +17,7 @@ from petl_bench.errors import UserError
 Role = Literal["adapter", "bias", "norm", "head", "backbone"]
 LayerSite = Literal["layer_in", "mhsa", "ffn", "q", "k", "v", "o", "fc1", "fc2", "norm_mhsa", "norm_ffn"]
 ModelSite = Literal["patch_embedding", "tokens_in", "norm_final"]
+KeysValues = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,8 @@ class Geometry:
     heads: int
     bins: int
     patch: int
+    special_tokens: tuple[str, ...] = ("cls", "distillation")
+    """Names of the tokens that stand before the patches."""
 
     def check_features(self, frames: int, bins: int) -> None:
         """Raise UserError where the model cannot take features of this shape."""
@@ -113,6 +116,9 @@ class Backbone(nn.Module):
         self.head: nn.Linear | None = None
         self.roles: dict[str, Role] = {}
         """Role of every trained parameter, by its name in ``named_parameters``."""
+        self.redundant: set[str] = set()
+        """Trained parameters that were declared unable to change a training loss."""
+        self._pooled: tuple[int, ...] | None = None
         self._copies: dict[str, Tensor] = {}
         self._handles: list[RemovableHandle] = []
 
@@ -134,10 +140,17 @@ class Backbone(nn.Module):
     def tokens(self, features: Tensor) -> Tensor:
         """``[batch, frames, bins]`` -> the final norm's output ``[batch, tokens, hidden]``."""
 
+    @abstractmethod
+    def on_keys_values(self, layer: int, change: KeysValues) -> None:
+        """Let a layer attend to ``change(keys, values)``, each ``[batch, heads, tokens, channels per head]``."""
+
     def forward(self, features: Tensor) -> Tensor:
-        """``[batch, frames, bins]`` -> logits ``[batch, classes]``: mean over all tokens, then the head."""
+        """``[batch, frames, bins]`` -> logits ``[batch, classes]``: mean over the pooled tokens, then the head."""
         assert self.head is not None, "add_head comes first"
-        logits: Tensor = self.head(self.tokens(features).mean(dim=1))
+        tokens = self.tokens(features)
+        if self._pooled is not None:
+            tokens = tokens[:, list(self._pooled)]
+        logits: Tensor = self.head(tokens.mean(dim=1))
         return logits
 
     def site(self, name: LayerSite | ModelSite, layer: int | None = None) -> Site:
@@ -145,22 +158,31 @@ class Backbone(nn.Module):
         label = name if layer is None else f"layer{layer}_{name}"
         return Site(label, self.module_at(name, layer), self._handles)
 
-    def add(self, name: str, module: nn.Module, role: Role) -> None:
-        """Take in a method's module; all its parameters train under ``role``."""
+    def add(self, name: str, module: nn.Module, role: Role, redundant: Iterable[str] = ()) -> None:
+        """Take in a method's module; all its parameters train under ``role``.
+
+        ``redundant`` names those of them that cannot change a training loss.
+        """
         assert name not in self.attachments, f"two attachments are called {name}"
         self.attachments[name] = module
         self._assign(f"attachments.{name}.", module, role)
+        self.redundant.update(f"attachments.{name}.{parameter}" for parameter in redundant)
 
-    def add_head(self, classes: int) -> None:
-        """Add the classification head, a linear map of the pooled tokens."""
+    def add_head(self, classes: int, pooled: tuple[int, ...] | None = None) -> None:
+        """Add the classification head, a linear map of the mean of the tokens at ``pooled`` (None: of all)."""
         self.head = nn.Linear(self.geometry.hidden_size, classes)
+        self._pooled = pooled
         self._assign("head.", self.head, "head")
 
-    def unfreeze(self, site: LayerSite | ModelSite, layer: int | None = None, *, role: Role) -> None:
-        """Train the parameters of the module at a site."""
-        module = self.module_at(site, layer)
-        names = {id(parameter): name for name, parameter in self.named_parameters()}
-        self._unfreeze({names[id(parameter)]: parameter for parameter in module.parameters()}, role)
+    def unfreeze(
+        self, site: LayerSite | ModelSite, layer: int | None = None, *, role: Role, only: str | None = None
+    ) -> None:
+        """Train the parameters of the module at a site; ``only`` those called so ("bias")."""
+        self._unfreeze(self._named_at(site, layer, only), role)
+
+    def declare_redundant(self, site: LayerSite | ModelSite, layer: int | None, only: str) -> None:
+        """Say of trained parameters at a site that they cannot change a training loss."""
+        self.redundant.update(self._named_at(site, layer, only))
 
     def unfreeze_all(self) -> None:
         """Train every parameter of the model, as role "backbone"."""
@@ -179,7 +201,9 @@ class Backbone(nn.Module):
         self._copies.clear()
         self.attachments = nn.ModuleDict()
         self.head = None
+        self._pooled = None
         self.roles.clear()
+        self.redundant.clear()
         self.model.requires_grad_(False)
         self.zero_grad(set_to_none=True)
         self.eval()
@@ -210,6 +234,10 @@ class Backbone(nn.Module):
                 counts[self.roles[name]] += parameter.numel()
         return counts
 
+    def redundant_parameters(self) -> int:
+        """Number of trained parameters that were declared unable to change a training loss."""
+        return sum(parameter.numel() for name, parameter in self.named_parameters() if name in self.redundant)
+
     def trained_in_final_norm(self) -> int:
         """Trained parameters of the final norm, which published counts leave out."""
         return sum(p.numel() for p in self.module_at("norm_final", None).parameters() if p.requires_grad)
@@ -217,6 +245,15 @@ class Backbone(nn.Module):
     def _changing(self) -> list[tuple[str, Tensor]]:
         trained = [(name, parameter) for name, parameter in self.named_parameters() if name in self.roles]
         return trained + [(f"attachments.{name}", buffer) for name, buffer in self.attachments.named_buffers()]
+
+    def _named_at(self, site: LayerSite | ModelSite, layer: int | None, only: str | None) -> dict[str, nn.Parameter]:
+        module = self.module_at(site, layer)
+        names = {id(parameter): name for name, parameter in self.named_parameters()}
+        return {
+            names[id(parameter)]: parameter
+            for name, parameter in module.named_parameters()
+            if only is None or name.rpartition(".")[2] == only
+        }
 
     def _unfreeze(self, named: dict[str, nn.Parameter], role: Role) -> None:
         for name, parameter in named.items():

@@ -41,16 +41,36 @@ def _rows(kind: Listing, results: Path) -> list[dict[str, Any]]:
     from petl_bench.cards import SCHEMAS, card_files, read_card
 
     rows = []
-    for file in card_files(kind).values():
+    files = card_files(kind)
+    for file in files.values():
         try:
-            card: Any = read_card(file, SCHEMAS[kind])
-            title = card.title
+            schema: Any = SCHEMAS[kind]
+            title = _title_in(file.path) if file.path.suffix == ".py" else read_card(file, schema).title
         except UserError as error:
             title = f"wrong: {error}"
         if file.local:
             title = f"{title} ({file.path})"
         rows.append({"name": file.name, "title": title, "origin": str(file.path) if file.local else "built-in"})
+    if kind == "methods":
+        from petl_bench.registry import METHODS
+
+        plugins = [name for name in METHODS.plugins if name not in files]
+        rows += [{"name": name, "title": METHODS.summary(name), "origin": METHODS.origin(name)} for name in plugins]
     return rows
+
+
+def _title_in(path: Path) -> str:
+    """First line of the docstring of the first class of a file that has one; nothing is imported."""
+    import ast
+
+    from petl_bench.files import read_text
+
+    try:
+        tree = ast.parse(read_text(path))
+    except SyntaxError as error:
+        raise UserError(f"{path}: {error.msg} (line {error.lineno})") from error
+    docstrings = [ast.get_docstring(node) for node in tree.body if isinstance(node, ast.ClassDef)]
+    return next((text.partition("\n")[0] for text in docstrings if text), path.stem)
 
 
 def _runs(results: Path) -> list[dict[str, Any]]:

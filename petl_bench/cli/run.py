@@ -27,6 +27,12 @@ def run(
     lr: Annotated[float | None, typer.Option(help="Peak learning rate. [default: each method card's]")] = None,
     precision: Annotated[Literal["fp32", "bf16"], typer.Option(help="fp32, or bf16 autocast.")] = "fp32",
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:N or auto.")] = "auto",
+    profile: Annotated[
+        Literal["corrected", "published"], typer.Option(help="All switches as they should be, or as the paper's code.")
+    ] = "corrected",
+    switches: Annotated[
+        list[str] | None, typer.Option("--switch", metavar="NAME=VALUE", help="One switch; may be repeated.")
+    ] = None,
     limit: Annotated[
         int | None, typer.Option(min=1, help="At most this many clips per class in every fold or list (a trial run).")
     ] = None,
@@ -54,6 +60,8 @@ def run(
         batch_size=batch_size,
         lr=lr,
         precision=precision,
+        profile=profile,
+        switches=tuple(switches or ()),
         limit=limit,
         settings=tuple(settings or ()),
     )

@@ -49,10 +49,10 @@ def _chosen(paths: list[Path]) -> list[CardFile]:
 
 
 def _check(file: CardFile) -> None:
-    from petl_bench.cards import BenchmarkCard, MethodCard, SweepCard, read_card
+    from petl_bench.cards import BenchmarkCard, SweepCard, read_card
 
     if file.kind == "methods":
-        _check_method(file, read_card(file, MethodCard))
+        _check_method(file)
     elif file.kind == "benchmarks":
         from petl_bench.registry import LAYOUTS
 
@@ -70,21 +70,21 @@ def _check(file: CardFile) -> None:
                 _known(file, kind, name, card_files(kind))  # type: ignore[arg-type]
 
 
-def _check_method(file: CardFile, card: object) -> None:
-    from petl_bench.cards import MethodCard, card_files
-    from petl_bench.plan import load_method, resolve_settings
+def _check_method(file: CardFile) -> None:
+    from petl_bench.cards import card_files
+    from petl_bench.lookup import load_method
+    from petl_bench.plan import resolve_settings, setting_names
 
-    assert isinstance(card, MethodCard)
-    choice = load_method(file, card)
+    choice = load_method(file)
     try:
-        for benchmark in ["", *card.overrides]:
+        for benchmark in ["", *choice.card.overrides]:
             resolve_settings(choice, benchmark, {})
     except UserError as error:
         raise UserError(f"{file.path}: {error}") from error
-    allowed = [*choice.implementation.cls.Config.model_fields, "lr", "weight_decay"]
-    for key in card.search_space:
+    allowed = [*setting_names(choice.implementation.cls.Config), "lr", "weight_decay"]
+    for key in choice.card.search_space:
         _known(file, "search_space", key, allowed)
-    for name in [*card.overrides, *(reference.benchmark for reference in card.reference)]:
+    for name in choice.card.overrides:
         _known(file, "benchmark", name, card_files("benchmarks"))
 
 

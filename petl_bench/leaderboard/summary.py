@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from petl_bench.results import RunRecord
+from petl_bench.switches import profile_of
 
 RunRow = tuple[str, str]
 """The row a run belongs to, and its run key."""
@@ -27,6 +28,8 @@ def records_frame(records: Sequence[RunRecord]) -> pd.DataFrame:
             **{f"test_{name}": value for name, value in record.train_info.metrics["test"].items()},
             **{f"validation_{name}": value for name, value in record.train_info.metrics["validation"].items()},
             **record.train_info.parameters,
+            "redundant": record.train_info.redundant_parameters,
+            "profile": profile_of(record.spec.switches),
             "adapted_parameters": record.train_info.adapted_parameters,
             "share": record.train_info.adapted_parameters / record.train_info.num_total_params,
             "published_count": record.train_info.published_count,
@@ -65,6 +68,7 @@ def _row(name: str, runs: pd.DataFrame, expected: int, metric: str) -> dict[str,
         "adapted_parameters": int(first["adapted_parameters"]),
         "share": first["share"],
         **counts,
+        "redundant": first["redundant"],
         "published_count": int(first["published_count"]),
         "seconds": runs["seconds"].median(),
     }

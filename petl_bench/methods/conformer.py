@@ -1,31 +1,34 @@
-"""Conformer adapter: the Conformer's convolution module in a bottleneck beside the FFN (arXiv 2312.03694, eq. 2-3)."""
+"""Conformer adapter: the Conformer's convolution module as a bottleneck adapter (arXiv 2312.03694, eq. 2-3)."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import torch
 from pydantic import Field, PositiveInt
 from torch import nn
 
-from petl_bench.backbones.base import Backbone, Geometry, Site
-from petl_bench.methods.base import Method, MethodConfig
+from petl_bench.backbones.base import Geometry
+from petl_bench.canonical import Introduced
+from petl_bench.methods.adapter import AdapterConfig, AdapterMethod
+
+Norm = Literal["batch", "group", "layer", "none"]
 
 
 class ConformerAdapter(nn.Module):
-    """Pointwise d->2r, GLU, depthwise convolution over tokens, BatchNorm, SiLU, pointwise r->d.
+    """Pointwise d->2r, GLU, depthwise convolution over tokens, norm, SiLU, pointwise r->d.
 
     ``[batch, tokens, d] -> [batch, tokens, d]``. The depthwise convolution keeps the number of tokens for even
     kernels too (one more zero on the right). Pointwise convolutions are linear maps of the last axis; all modules keep
     torch's own initialisation, so the adapter does not start as zero.
     """
 
-    def __init__(self, hidden_size: int, channels: int, kernel_size: int) -> None:
+    def __init__(self, hidden_size: int, channels: int, kernel_size: int, norm: Norm) -> None:
         super().__init__()
         self.down = nn.Linear(hidden_size, 2 * channels)
         self.depthwise = nn.Conv1d(channels, channels, kernel_size, groups=channels)
         self.margins = ((kernel_size - 1) // 2, kernel_size // 2)
-        self.norm = nn.BatchNorm1d(channels)
+        self.norm = build_norm(norm, channels)
         self.up = nn.Linear(channels, hidden_size)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -36,48 +39,70 @@ class ConformerAdapter(nn.Module):
         return up
 
 
-class Conformer(Method):
-    """One adapter per layer, parallel to the FFN on its normalised input, no inner residual (Pfeiffer, parallel).
+class TokenNorm(nn.LayerNorm):
+    """LayerNorm over the channels of each token of ``[batch, channels, tokens]``."""
 
-    Bottleneck r = floor(d / reduction_rate). The norm before each FFN and the final norm train too.
-    """
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return super().forward(x.transpose(1, 2)).transpose(1, 2)
 
-    class Config(MethodConfig):
+
+def build_norm(norm: Norm, channels: int) -> nn.Module:
+    """batch: over clips and tokens. group: per clip, over tokens and the channels of a group. layer: per token, over
+    channels. none: nothing."""
+    if norm == "batch":
+        return nn.BatchNorm1d(channels)
+    if norm == "group":
+        return nn.GroupNorm(group_count(channels), channels)
+    return TokenNorm(channels) if norm == "layer" else nn.Identity()
+
+
+def group_count(channels: int) -> int:
+    """The largest divisor of ``channels`` up to 4."""
+    return max(number for number in (1, 2, 3, 4) if channels % number == 0)
+
+
+class Conformer(AdapterMethod):
+    """By default parallel to the FFN on its normalised input, without a residual of its own (Pfeiffer, parallel)."""
+
+    class Config(AdapterConfig):
         reduction_rate: PositiveInt = 96
         kernel_size: Annotated[int, Field(gt=0, le=4096)] = 8
+        norm: Annotated[Norm, Introduced("batch")] = "batch"
 
     config: Config
-
-    def channels(self, geometry: Geometry) -> int:
-        return geometry.hidden_size // self.config.reduction_rate
+    literature_channels = 8
 
     def check(self, geometry: Geometry) -> None:
-        if self.channels(geometry) == 0:
-            raise ValueError(
-                f"reduction_rate = {self.config.reduction_rate} leaves no channel of hidden size "
-                f"{geometry.hidden_size}: at most {geometry.hidden_size}"
-            )
+        super().check(geometry)
+        if self.config.norm == "layer" and self.channels(geometry) == 1:
+            raise ValueError("norm = 'layer' over one channel leaves nothing of it; lower reduction_rate")
 
-    def remark(self, geometry: Geometry) -> str:
-        if self.channels(geometry) >= 4:
-            return ""
-        return (
-            f"reduction_rate = {self.config.reduction_rate} leaves {self.channels(geometry)} of {geometry.hidden_size} "
-            f"channels; reduction_rate = {max(1, geometry.hidden_size // 8)} gives the 8 of the literature"
+    def build(self, geometry: Geometry) -> nn.Module:
+        config = self.config
+        adapter = ConformerAdapter(geometry.hidden_size, self.channels(geometry), config.kernel_size, config.norm)
+        if self.switches.init == "zero":
+            nn.init.zeros_(adapter.up.weight)
+            nn.init.zeros_(adapter.up.bias)
+        return adapter
+
+    def adapter_parameters(self, geometry: Geometry) -> int:
+        width, channels = geometry.hidden_size, self.channels(geometry)
+        down, depthwise, up = (
+            2 * channels * (width + 1),
+            channels * (self.config.kernel_size + 1),
+            width * (channels + 1),
         )
+        return down + depthwise + up + (0 if self.config.norm == "none" else 2 * channels)
 
-    def attach(self, backbone: Backbone) -> None:
-        backbone.unfreeze("norm_final", role="norm")
-        for layer in range(backbone.geometry.layers):
-            backbone.unfreeze("norm_ffn", layer, role="norm")
-            self._adapt(backbone, backbone.site("ffn", layer))
+    def redundant_parameters(self, geometry: Geometry) -> tuple[str, ...]:
+        """A constant per channel before a norm that takes each channel's mean away."""
+        channels = self.channels(geometry)
+        alone = self.config.norm == "group" and group_count(channels) == channels
+        return ("depthwise.bias",) if self.config.norm == "batch" or alone else ()
 
-    def _adapt(self, backbone: Backbone, site: Site) -> None:
-        geometry = backbone.geometry
-        adapter = ConformerAdapter(geometry.hidden_size, self.channels(geometry), self.config.kernel_size)
-        backbone.add(f"{site}_conformer", adapter, role="adapter")
-        site.on_output(lambda x, y: y + adapter(x))
+    def starts_as_identity(self) -> bool:
+        return self.switches.init == "zero" and self.config.placement.keeps_identity
 
     def published_surplus(self, geometry: Geometry) -> int:
-        """The released adapter holds a LayerNorm whose result it discards: weight and bias, per layer."""
-        return 2 * geometry.hidden_size * geometry.layers
+        """The released adapter holds a LayerNorm whose result it discards: weight and bias of each."""
+        return 2 * geometry.hidden_size * self._sites(geometry)

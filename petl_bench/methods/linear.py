@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from petl_bench.backbones.base import Backbone
+from petl_bench.backbones.base import Backbone, Geometry
 from petl_bench.methods.base import Method
 
 
 class Linear(Method):
     def attach(self, backbone: Backbone) -> None:
-        backbone.unfreeze("norm_final", role="norm")
+        self.train_norm(backbone, "norm_final")
+
+    def starts_as_identity(self) -> bool:
+        return True
+
+    def expected_parameters(self, geometry: Geometry, total: int) -> int:
+        return self.norm_parameters(geometry, 1)

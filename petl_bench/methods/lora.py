@@ -10,32 +10,40 @@ from pydantic import Field, PositiveFloat, PositiveInt, field_validator
 from torch import nn
 
 from petl_bench.backbones.base import Backbone, Geometry, Site
+from petl_bench.canonical import Introduced
 from petl_bench.methods.base import Method, MethodConfig
+from petl_bench.methods.placement import Layers, select_layers
 
 Target = Literal["q", "k", "v", "o", "fc1", "fc2"]
 
 
 class LowRankUpdate(nn.Module):
-    """x -> scale * up(down(x)), rank ``rank``, with ``up`` zero at the start: ``[..., in] -> [..., out]``."""
+    """x -> scale * up(down(x)), rank ``rank``: ``[..., in] -> [..., out]``. ``up`` starts at zero (Hu et al., section
+    4.1), or both sides as N(0, 0.02), as the code released with arXiv 2312.03694 ends up."""
 
-    def __init__(self, in_features: int, out_features: int, rank: int, scale: float) -> None:
+    def __init__(self, in_features: int, out_features: int, rank: int, scale: float, *, released: bool) -> None:
         super().__init__()
         self.scale = scale
         self.down = nn.Parameter(torch.empty(rank, in_features))
         self.up = nn.Parameter(torch.zeros(out_features, rank))
-        nn.init.kaiming_uniform_(self.down, a=math.sqrt(5))
+        if released:
+            nn.init.normal_(self.down, std=0.02)
+            nn.init.normal_(self.up, std=0.02)
+        else:
+            nn.init.kaiming_uniform_(self.down, a=math.sqrt(5))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.scale * nn.functional.linear(nn.functional.linear(x, self.down), self.up)
 
 
 class Lora(Method):
-    """Scale = alpha / rank. The final norm trains beside the updates, as in arXiv 2312.03694."""
+    """Scale = alpha / rank (switch ``lora_scale``). The final norm trains too, as in arXiv 2312.03694."""
 
     class Config(MethodConfig):
         rank: PositiveInt = 6
         alpha: PositiveFloat = 16.0
         targets: Annotated[tuple[Target, ...], Field(min_length=1)] = ("q", "v")
+        layers: Annotated[Layers, Introduced("all")] = "all"
 
         @field_validator("targets")
         @classmethod
@@ -47,15 +55,31 @@ class Lora(Method):
     def check(self, geometry: Geometry) -> None:
         if self.config.rank > geometry.hidden_size:
             raise ValueError(f"rank = {self.config.rank}: at most the hidden size, {geometry.hidden_size}")
+        select_layers(self.config.layers, geometry.layers)
 
     def attach(self, backbone: Backbone) -> None:
-        backbone.unfreeze("norm_final", role="norm")
-        for layer in range(backbone.geometry.layers):
+        self.train_norm(backbone, "norm_final")
+        for layer in select_layers(self.config.layers, backbone.geometry.layers):
             for target in self.config.targets:
                 self._update(backbone, backbone.site(target, layer))
 
-    def _update(self, backbone: Backbone, site: Site) -> None:
+    def scale(self, geometry: Geometry) -> float:
+        """What the update is multiplied by."""
         rank = self.config.rank
-        update = LowRankUpdate(site.in_features, site.out_features, rank, self.config.alpha / rank)
-        backbone.add(f"{site}_lora", update, role="adapter")
+        return self.config.alpha / (rank if self.switches.lora_scale == "rank" else geometry.hidden_size / rank)
+
+    def _update(self, backbone: Backbone, site: Site) -> None:
+        released = self.switches.init == "released"
+        scale = self.scale(backbone.geometry)
+        update = LowRankUpdate(site.in_features, site.out_features, self.config.rank, scale, released=released)
+        backbone.add(f"{site}_lora", update, "adapter")
         site.on_output(lambda x, y: y + update(x))
+
+    def starts_as_identity(self) -> bool:
+        return self.switches.init != "released"
+
+    def expected_parameters(self, geometry: Geometry, total: int) -> int:
+        width, inner = geometry.hidden_size, geometry.intermediate_size
+        sides = sum(width + inner if target in ("fc1", "fc2") else 2 * width for target in self.config.targets)
+        layers = len(select_layers(self.config.layers, geometry.layers))
+        return layers * sides * self.config.rank + self.norm_parameters(geometry, 1)

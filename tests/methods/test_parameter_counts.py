@@ -10,12 +10,16 @@ from transformers import ASTConfig, ASTModel
 
 from petl_bench.backbones.ast import AST
 from petl_bench.methods.base import Method
+from petl_bench.methods.bitfit import Bitfit
+from petl_bench.methods.bottleneck import Bottleneck
 from petl_bench.methods.conformer import Conformer
 from petl_bench.methods.full import Full
+from petl_bench.methods.layernorm import Layernorm
 from petl_bench.methods.linear import Linear
 from petl_bench.methods.lora import Lora
-
-FINAL_NORM = 1_536
+from petl_bench.methods.placement import Placement
+from petl_bench.methods.prefix import Prefix
+from petl_bench.methods.prompt import Prompt
 
 
 @cache
@@ -25,18 +29,28 @@ def base_sized() -> AST:
         return AST.of(ASTModel(ASTConfig()), frames=500)
 
 
-COUNTS = {
-    "linear": (Linear(Linear.Config()), 1_536),
-    "full": (Full(Full.Config()), 85_708_032),
-    "lora rank 6": (Lora(Lora.Config()), 222_720),
-    "lora rank 12": (Lora(Lora.Config(rank=12)), 443_904),
-    "conformer k=31": (Conformer(Conformer.Config(kernel_size=31)), 272_256),
-    "conformer k=8": (Conformer(Conformer.Config()), 270_048),
+HOULSBY = Placement(location="houlsby")
+COUNTS: dict[str, tuple[Method, int, int]] = {
+    "linear": (Linear(Linear.Config()), 1_536, 0),
+    "full": (Full(Full.Config()), 85_708_032, 85_706_496),
+    "bitfit": (Bitfit(Bitfit.Config()), 102_144, 101_376),
+    "lora rank 6": (Lora(Lora.Config()), 222_720, 221_184),
+    "lora rank 12": (Lora(Lora.Config(rank=12)), 443_904, 442_368),
+    "prefix 24": (Prefix(Prefix.Config()), 222_720, 221_184),
+    "deep prompts 25": (Prompt(Prompt.Config()), 231_936, 230_400),
+    "shallow prompts 300": (Prompt(Prompt.Config(tokens=300, deep=False)), 231_936, 230_400),
+    "bottleneck": (Bottleneck(Bottleneck.Config()), 250_512, 248_976),
+    "bottleneck houlsby": (Bottleneck(Bottleneck.Config(placement=HOULSBY)), 499_488, 497_952),
+    "conformer k=31": (Conformer(Conformer.Config(kernel_size=31)), 272_256, 270_720),
+    "conformer k=31 houlsby": (Conformer(Conformer.Config(kernel_size=31, placement=HOULSBY)), 542_976, 541_440),
+    "conformer k=8": (Conformer(Conformer.Config()), 270_048, 268_512),
+    "conformer k=8 houlsby": (Conformer(Conformer.Config(placement=HOULSBY)), 538_560, 537_024),
+    "layernorm": (Layernorm(Layernorm.Config()), 12 * 2 * 1_536 + 1_536, 12 * 2 * 1_536),
 }
 
 
-@pytest.mark.parametrize(("method", "released"), COUNTS.values(), ids=COUNTS)
-def test_counts_equal_the_released_code(method: Method, released: int) -> None:
+@pytest.mark.parametrize(("method", "released", "published"), COUNTS.values(), ids=COUNTS)
+def test_counts_equal_the_released_code(method: Method, released: int, published: int) -> None:
     backbone = base_sized()
     with torch.device("meta"):
         method.attach(backbone)
@@ -44,8 +58,10 @@ def test_counts_equal_the_released_code(method: Method, released: int) -> None:
     try:
         roles = backbone.parameters_by_role()
         surplus = method.published_surplus(backbone.geometry)
-        assert sum(roles.values()) - roles["head"] + surplus == released
-        assert backbone.trained_in_final_norm() == FINAL_NORM
+        ours = sum(roles.values()) - roles["head"]
+        assert ours + surplus == released
+        assert ours + surplus - backbone.trained_in_final_norm() == published
+        assert ours == method.expected_parameters(backbone.geometry, backbone.total_parameters())
         assert roles["head"] == 50 * 768 + 50
         assert sum(p.numel() for p in backbone.trained_parameters()) == sum(roles.values())
     finally:

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from transformers import ASTConfig, ASTModel
 
-from petl_bench.backbones.ast import AST
+from petl_bench.backbones.ast import AST, ATTENTION
 from petl_bench.backbones.base import Description
 
 WEIGHTS_SEED = 2104_01778
@@ -44,7 +44,7 @@ def _random_model() -> ASTModel:
         time_stride=16,
         max_length=512,
         num_mel_bins=128,
-        attn_implementation="sdpa",
+        attn_implementation=ATTENTION,
     )
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         torch.manual_seed(WEIGHTS_SEED)

@@ -1,0 +1,51 @@
+"""Bottleneck adapter: a two-layer perceptron beside a sublayer (Houlsby et al., arXiv 1902.00751)."""
+
+from __future__ import annotations
+
+import torch
+from pydantic import PositiveInt
+from torch import nn
+
+from petl_bench.backbones.base import Geometry
+from petl_bench.methods.adapter import AdapterConfig, AdapterMethod
+
+
+class BottleneckAdapter(nn.Module):
+    """Linear d->r, GELU, linear r->d: ``[..., d] -> [..., d]``."""
+
+    def __init__(self, hidden_size: int, channels: int) -> None:
+        super().__init__()
+        self.down = nn.Linear(hidden_size, channels)
+        self.up = nn.Linear(channels, hidden_size)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        up: torch.Tensor = self.up(nn.functional.gelu(self.down(x)))
+        return up
+
+
+class Bottleneck(AdapterMethod):
+    """By default parallel to the FFN on its normalised input, as arXiv 2312.03694 compares it (Pfeiffer, parallel)."""
+
+    class Config(AdapterConfig):
+        reduction_rate: PositiveInt = 64
+
+    config: Config
+    literature_channels = 12
+
+    def build(self, geometry: Geometry) -> nn.Module:
+        adapter = BottleneckAdapter(geometry.hidden_size, self.channels(geometry))
+        if self.switches.init == "released":
+            for linear in (adapter.down, adapter.up):
+                nn.init.normal_(linear.weight, std=0.02)
+                nn.init.zeros_(linear.bias)
+        else:
+            nn.init.zeros_(adapter.up.weight)
+            nn.init.zeros_(adapter.up.bias)
+        return adapter
+
+    def adapter_parameters(self, geometry: Geometry) -> int:
+        width, channels = geometry.hidden_size, self.channels(geometry)
+        return 2 * width * channels + channels + width
+
+    def starts_as_identity(self) -> bool:
+        return self.switches.init != "released" and self.config.placement.keeps_identity
