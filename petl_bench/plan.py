@@ -112,7 +112,7 @@ def choose(request: Request) -> Choice:
     card = _with_settings(card, file.name, [*_settings_of(request, file.name), *given_flags])
     _folds(request, card)
     for method in methods:
-        resolve_settings(method, file.name, _given(request, method))
+        resolve_settings(method, file.name, given_settings(request, method))
     notes = [f"{file.path} shadows the built-in card '{file.name}'" if file.shadows else ""]
     notes += [method.note for method in methods]
     return Choice(file.name, card, tuple(methods), _switches(request), tuple(note for note in notes if note))
@@ -205,7 +205,7 @@ def _resolve(
     request: Request, choice: Choice, chosen: MethodChoice, geometry: Geometry
 ) -> tuple[MethodSpec, Optimizer, str]:
     """What a run's spec holds of a method, with the request's ``--set`` and flags applied; and its remark."""
-    config, optimizer = resolve_settings(chosen, choice.benchmark, _given(request, chosen))
+    config, optimizer = resolve_settings(chosen, choice.benchmark, given_settings(request, chosen))
     cls = chosen.implementation.cls
     try:
         method = cls(config, choice.switches)
@@ -248,7 +248,7 @@ def _folds(request: Request, card: BenchmarkCard) -> tuple[int, ...]:
     return request.folds or every
 
 
-def _given(request: Request, choice: MethodChoice) -> dict[str, Any]:
+def given_settings(request: Request, choice: MethodChoice) -> dict[str, Any]:
     """What the request itself says of a method's settings."""
     flags = {} if request.lr is None else {"lr": request.lr}
     return {**dict(_settings_of(request, choice.name)), **flags}

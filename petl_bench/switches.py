@@ -61,10 +61,7 @@ def profile_of(switches: Switches) -> str:
 
 
 def describe_switches(switches: Switches) -> str:
-    """The profile; of a custom set also what is not as in the corrected one."""
-    profile = profile_of(switches)
-    if profile != "custom":
-        return f"profile {profile}"
+    """The switches that are not as in the corrected profile."""
     given: dict[str, Any] = switches.model_dump()
     usual = Switches().model_dump()
-    return "switches " + ", ".join(f"{name} = {value}" for name, value in given.items() if value != usual[name])
+    return ", ".join(f"{name} = {value}" for name, value in given.items() if value != usual[name])

@@ -110,10 +110,11 @@ class Backbone(nn.Module):
 
     def __init__(self, model: nn.Module, geometry: Geometry) -> None:
         super().__init__()
-        self.model = model.requires_grad_(False).eval()
+        self.model = model.requires_grad_(False)
         self.geometry = geometry
         self.attachments = nn.ModuleDict()
-        self.head: nn.Linear | None = None
+        self.head: nn.Linear | None
+        self.register_module("head", None)
         self.roles: dict[str, Role] = {}
         """Role of every trained parameter, by its name in ``named_parameters``."""
         self.redundant: set[str] = set()
@@ -121,6 +122,7 @@ class Backbone(nn.Module):
         self._pooled: tuple[int, ...] | None = None
         self._copies: dict[str, Tensor] = {}
         self._handles: list[RemovableHandle] = []
+        self.eval()
 
     @classmethod
     @abstractmethod

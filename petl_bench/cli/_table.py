@@ -15,7 +15,7 @@ from petl_bench.errors import UserError
 from petl_bench.leaderboard.summary import summary
 from petl_bench.plan import Plan
 from petl_bench.results import ResultsTree, RunRecord, read_record
-from petl_bench.switches import PROFILES, describe_switches
+from petl_bench.switches import describe_switches, profile_of
 
 Cell = Callable[[dict[Any, Any]], str]
 ROLES = ("adapter", "bias", "norm", "backbone", "head")
@@ -26,8 +26,8 @@ def print_summary(console: Console, plan: Plan, tree: ResultsTree, metric: str, 
     records = _records(plan, tree)
     frame = summary(records, [(run.method, run.key) for run in plan], metric)
     lines = [f"\n{plan[0].benchmark}, backbone {plan[0].backbone}: test {metric.replace('_', ' ')}, percent"]
-    if (switches := plan[0].spec.switches) != PROFILES["corrected"]:
-        lines[0] += f", {describe_switches(switches)}"
+    if (profile := profile_of(plan[0].spec.switches)) != "corrected":
+        lines[0] += f", profile {profile}"
     limits = {record.meta_info.dataset_info["limit"] for record in records} - {None}
     if limits:
         lines[0] += f" (partial: at most {count(max(limits), 'clip')} per class and fold)"
@@ -69,8 +69,6 @@ def _parameter_columns(frame: pd.DataFrame) -> dict[str, Cell]:
     """One column per role that some method trains, and the count as the literature prints it."""
     roles = [role for role in ROLES if frame[role].sum() > 0]
     columns: dict[str, Cell] = {role: _role_cell(role) for role in roles}
-    if frame["redundant"].sum() > 0:
-        columns["redundant"] = lambda row: "-" if pd.isna(row["redundant"]) else _thousands(row["redundant"])
     return columns | {"as published": lambda row: _thousands(row["published_count"])}
 
 
@@ -91,15 +89,17 @@ def _table(frame: pd.DataFrame, columns: dict[str, Cell]) -> Table:
 
 
 def _reading(plan: Plan, records: Sequence[RunRecord], frame: pd.DataFrame) -> list[str]:
-    notes = []
+    notes, rows = [], frame.to_dict("records")
+    if profile_of(plan[0].spec.switches) == "custom":
+        notes.append(f"profile custom: {describe_switches(plan[0].spec.switches)}")
     if records:
         info = records[0]
         sizes = ", ".join(f"{number:,} {part}" for part, number in info.meta_info.dataset_info["clips"].items())
         notes.append(f"clips in fold {info.spec.fold}: {sizes}")
     notes.append("mean over folds, fold sd between folds (ddof 1); adapted: all that trains but the head")
     notes.append("as published: without head and final norm, with what the literature's code trains in vain")
-    if records and frame["redundant"].sum() > 0:
-        notes.append("redundant: among the trained, but cannot change a training loss (key biases under softmax, ...)")
+    if redundant := [f"{row['method']} {row['redundant']:,.0f}" for row in rows if row.get("redundant", 0) > 0]:
+        notes.append(f"trained, but unable to change a training loss: {', '.join(redundant)} parameters")
     seeds = len({run.spec.seed for run in plan})
     if seeds < 3:
         notes.append(f"{count(seeds, 'seed')}: too few to test differences well; --seeds 0-2 gives three")

@@ -84,8 +84,9 @@ def _check_method(file: CardFile) -> None:
     allowed = [*setting_names(choice.implementation.cls.Config), "lr", "weight_decay"]
     for key in choice.card.search_space:
         _known(file, "search_space", key, allowed)
+    published = {reference.benchmark for reference in choice.card.reference}
     for name in choice.card.overrides:
-        _known(file, "benchmark", name, card_files("benchmarks"))
+        _known(file, "for", name, {*card_files("benchmarks"), *published})
 
 
 def _known(file: CardFile, key: str, name: str, allowed: object) -> None:

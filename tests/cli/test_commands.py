@@ -40,7 +40,7 @@ def test_run_trains_records_and_prints_a_table(command: Command) -> None:
     assert re.search(r"\[1/4\] conformer on synthetic, fold 1, seed 0: test \d+\.\d\d \(epoch 1 of 1, [\d.]+ s\)", out)
     assert "synthetic, backbone mini: test accuracy, percent (partial: at most 2 clips per class and fold)" in out
     assert re.search(r"^lora +\d+\.\d\d +\d+\.\d\d +2/2 +18\.7K +1\.52% +[\d.]+ *$", out, re.MULTILINE)
-    assert re.search(r"^lora +18\.4K +256 +1,290 +0 +18\.4K *$", out, re.MULTILINE)
+    assert re.search(r"^lora +18\.4K +256 +1,290 +18\.4K *$", out, re.MULTILINE)
     assert "clips in fold 1: 60 train, 20 validation, 20 test" in out
     assert "reduction_rate = 96 leaves 1 of 128 channels" in out
     assert "random weights, not pretrained" in out

@@ -1,0 +1,271 @@
+"""MethodContract: what every method must keep to, as tests that a contributor inherits and ``petl-bench check`` runs.
+
+from petl_bench.testing import MethodContract
+
+class TestScale(MethodContract):
+    method = "scale.py:Scale"  # or the class, a card's name, the name of an entry point
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+from unittest import SkipTest
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from petl_bench.backbones.ast import AST
+from petl_bench.errors import one_line
+from petl_bench.lookup import find_method
+from petl_bench.methods.base import Method
+from petl_bench.plan import resolve_settings
+from petl_bench.switches import Switches
+from petl_bench.testing.trials import (
+    CLASSES,
+    CLIPS,
+    clips,
+    empty_memory_is_nan,
+    full_size,
+    logits_of,
+    small,
+    take_steps,
+    traits,
+)
+
+FRAMES = 100
+LENGTHS = (64, 100, 250, 512)
+DEAD = 1e-6
+"""A gradient norm below this part of the method's largest is none."""
+BATCH_TOLERANCE = 1e-9
+"""Of logits in double precision."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What came of one rule: ``ok``, ``violated`` or ``not applicable``, and why."""
+
+    rule: str
+    outcome: str
+    detail: str = ""
+
+
+class MethodContract:
+    """The rules, one test each. A subclass names its ``method``, and may set its ``settings`` and ``switches``.
+
+    Rules run on the bundled ``mini`` backbone (on one of AST's full size where the method's ``check`` refuses mini),
+    some on both and at several lengths.
+    """
+
+    method: ClassVar[str | type[Method]]
+    settings: ClassVar[Mapping[str, Any]] = {}
+    benchmark: ClassVar[str] = ""
+    """Whose ``[for.NAME]`` settings of a card apply."""
+    switches: ClassVar[Switches] = Switches()
+
+    def test_config_survives_json(self) -> None:
+        """its Config, written to a record and read back, is the same"""
+        config = self.new_method().config
+        again = type(config).model_validate_json(config.model_dump_json())
+        assert again == config, f"{config!r} comes back as {again!r}"
+
+    def test_starts_as_identity(self) -> None:
+        """it starts as identity where it claims to"""
+        method, backbone = self.new_method(), self.backbone()
+        if not method.starts_as_identity():
+            raise SkipTest("it does not claim to")
+        before = backbone.tokens(clips(FRAMES))
+        method.attach(backbone)
+        difference = (backbone.tokens(clips(FRAMES)) - before).abs().max()
+        assert difference == 0, f"attached and untrained it changes tokens by up to {difference:.2g}"
+
+    def test_every_parameter_can_matter(self) -> None:
+        """every parameter that trains gets a gradient within two steps, or is declared redundant"""
+        backbone = self.attached(self.backbone()).double()
+        norms = take_steps(backbone, clips(FRAMES))
+        norms = {name: norm for name, norm in norms.items() if backbone.roles[name] != "head"}
+        if not norms:
+            raise SkipTest("nothing trains but the head")
+        dead = {name for name, norm in norms.items() if not norm > DEAD * max(norms.values())}
+        undeclared, alive = sorted(dead - backbone.redundant), sorted(backbone.redundant - dead)
+        assert not undeclared, f"no gradient reaches {', '.join(undeclared)}"
+        assert not alive, f"declared redundant, but with a gradient: {', '.join(alive)}"
+
+    def test_frozen_weights_stay(self) -> None:
+        """training leaves frozen weights alone"""
+        backbone = self.attached(self.backbone())
+        before = {name: tensor.clone() for name, tensor in backbone.state_dict().items()}
+        take_steps(backbone, clips(FRAMES))
+        after = backbone.state_dict()
+        frozen = [name for name in before if name.startswith("model.") and name not in backbone.roles]
+        changed = [name for name in frozen if not torch.equal(before[name], after[name])]
+        assert not changed, f"not marked as trained, but changed: {', '.join(changed)}"
+
+    def test_parameter_count_is_the_formula(self) -> None:
+        """as many parameters train as its formula says"""
+        for backbone in self.sizes():
+            method, total = self.new_method(), backbone.total_parameters()
+            expected = method.expected_parameters(backbone.geometry, total)
+            if expected is None:
+                raise SkipTest("it states no formula (expected_parameters)")
+            method.attach(backbone)
+            count, width = sum(backbone.parameters_by_role().values()), backbone.geometry.hidden_size
+            assert count == expected, (
+                f"{count:,} parameters train at hidden size {width}, its formula says {expected:,}"
+            )
+
+    def test_saved_and_loaded_it_is_the_same(self) -> None:
+        """saved and loaded it gives equal logits, BatchNorm buffers and head included"""
+        backbone = self.attached(self.backbone())
+        take_steps(backbone, clips(FRAMES))
+        with tempfile.TemporaryDirectory() as folder:
+            save_file(backbone.trained_state(), Path(folder) / "state.safetensors")
+            state = load_file(Path(folder) / "state.safetensors")
+        other = self.attached(self.backbone(), seed=1)
+        other.restore(state)
+        difference = (logits_of(other, clips(FRAMES)) - logits_of(backbone, clips(FRAMES))).abs().max()
+        assert difference == 0, f"logits differ by up to {difference:.2g}: some state is no parameter and no buffer"
+
+    def test_detach_restores_the_backbone(self) -> None:
+        """detached, the backbone is as before, bit for bit"""
+        backbone = self.backbone()
+        state = {name: tensor.clone() for name, tensor in backbone.state_dict().items()}
+        shape, tokens = traits(backbone), backbone.tokens(clips(FRAMES))
+        self.attached(backbone)
+        with torch.no_grad():
+            for parameter in backbone.trained_parameters():
+                parameter.add_(1)
+        backbone.detach()
+        after, shape_after = backbone.state_dict(), traits(backbone)
+        changed = sorted(after.keys() ^ state.keys()) or [n for n in state if not torch.equal(state[n], after[n])]
+        assert not changed, f"not as before: {', '.join(changed)}"
+        differing = [name or "the backbone" for name in shape if shape[name] != shape_after.get(name)]
+        assert not differing, f"hooks, mode, attributes or requires_grad not as before: {', '.join(differing)}"
+        assert torch.equal(backbone.tokens(clips(FRAMES)), tokens), "the detached backbone gives other tokens"
+
+    def test_bf16_is_finite(self) -> None:
+        """under bf16 autocast logits are finite, in training and evaluation"""
+        backbone = self.attached(self.backbone())
+        for training in (True, False):
+            backbone.train(training)
+            with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
+                logits = backbone(clips(FRAMES))
+            assert torch.isfinite(logits).all(), f"not finite in {'training' if training else 'evaluation'}"
+
+    def test_no_memory_is_left_uninitialised(self) -> None:
+        """every parameter and buffer is initialised"""
+        backbone = self.backbone()
+        with empty_memory_is_nan():
+            self.attached(backbone)
+        tensors = [*backbone.attachments.named_parameters(), *backbone.attachments.named_buffers()]
+        culprits = [name for name, tensor in tensors if not torch.isfinite(tensor).all()]
+        assert not culprits, f"uninitialised memory in {', '.join(culprits)}"
+
+    def test_sizes_and_lengths(self) -> None:
+        """it fits the small and the full-size backbone, and inputs of several lengths"""
+        try:
+            self.backbone()
+        except SkipTest as refusal:
+            raise AssertionError(str(refusal)) from refusal
+        for frames in LENGTHS:
+            for backbone in self.sizes(frames) if frames == FRAMES else [self.backbone(frames)]:
+                logits = logits_of(self.attached(backbone), clips(frames))
+                where = f"at hidden size {backbone.geometry.hidden_size} and {frames} frames"
+                assert logits.shape == (CLIPS, CLASSES), f"logits of shape {list(logits.shape)} {where}"
+                assert torch.isfinite(logits).all(), f"logits are not finite {where}"
+
+    def test_clips_do_not_see_each_other(self) -> None:
+        """in evaluation a clip's logits do not depend on the clips beside it"""
+        backbone = self.attached(self.backbone()).double()
+        take_steps(backbone, clips(FRAMES))
+        together = logits_of(backbone, clips(FRAMES))
+        alone = torch.cat([logits_of(backbone, clip[None]) for clip in clips(FRAMES)])
+        difference = (together - alone).abs().max()
+        assert difference < BATCH_TOLERANCE, f"logits differ by up to {difference:.2g}"
+
+    def test_seeds_are_honoured(self) -> None:
+        """one seed gives one initialisation, drawn from torch's generator"""
+        first, again = self.attached(self.backbone()), self.attached(self.backbone())
+        tensors = dict(again.named_parameters())
+        differing = [n for n, p in first.named_parameters() if n in first.roles and not torch.equal(p, tensors[n])]
+        assert not differing, f"one seed, two initialisations: {', '.join(differing)}"
+        outputs = [logits_of(backbone, clips(FRAMES)) for backbone in (first, again)]
+        assert torch.equal(*outputs), "one seed, two outputs"
+        drawn = [self._drawn_after_attaching(seed) for seed in (0, 1)]
+        assert not torch.equal(*drawn), "attach seeds torch's generator itself, so that every run would start alike"
+
+    @classmethod
+    def rules(cls) -> list[str]:
+        """Names of the rules, in the order they are written."""
+        return [name.removeprefix("test_") for name in vars(MethodContract) if name.startswith("test_")]
+
+    @classmethod
+    def title(cls, rule: str) -> str:
+        """What a rule says, in words."""
+        return str(getattr(cls, f"test_{rule}").__doc__)
+
+    def findings(self) -> Iterator[Finding]:
+        """Every rule, tried in turn. An error inside the method is a violation that names it."""
+        for rule in self.rules():
+            try:
+                getattr(self, f"test_{rule}")()
+            except SkipTest as reason:
+                yield Finding(rule, "not applicable", str(reason))
+            except AssertionError as violation:
+                yield Finding(rule, "violated", str(violation))
+            except Exception as error:
+                yield Finding(rule, "violated", one_line(error))
+            else:
+                yield Finding(rule, "ok")
+
+    def new_method(self) -> Method:
+        """The method with the settings and switches under test."""
+        if not isinstance(self.method, str):
+            return self.method(self.method.Config(**self.settings), self.switches)
+        choice = find_method(self.method)
+        config, _ = resolve_settings(choice, self.benchmark, dict(self.settings))
+        return choice.implementation.cls(config, self.switches)
+
+    def backbone(self, frames: int = FRAMES) -> AST:
+        """A new backbone that the method accepts, the small one if it can be."""
+        return next(self.sizes(frames))
+
+    def sizes(self, frames: int = FRAMES) -> Iterator[AST]:
+        """New backbones, the small one and one of AST's full size, without those that the method refuses.
+
+        Raises SkipTest where it refuses both.
+        """
+        refusals = []
+        for load in (small, full_size):
+            backbone, method = load(frames), self.new_method()
+            try:
+                method.check(backbone.geometry)
+                method.pooled_tokens(backbone.geometry)
+            except ValueError as refusal:
+                refusals.append(f"hidden size {backbone.geometry.hidden_size}: {refusal}")
+            else:
+                yield backbone
+        if len(refusals) == 2:
+            raise SkipTest(f"its check refuses every backbone ({'; '.join(refusals)})")
+
+    def attached(self, backbone: AST, seed: int = 0) -> AST:
+        """The backbone with the method attached under a seed, and a head."""
+        method = self.new_method()
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            method.attach(backbone)
+            torch.manual_seed(seed)
+            backbone.add_head(CLASSES, method.pooled_tokens(backbone.geometry))
+        return backbone
+
+    def _drawn_after_attaching(self, seed: int) -> Tensor:
+        """What torch's generator gives after an attach under a seed."""
+        backbone = self.backbone()
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self.new_method().attach(backbone)
+            return torch.rand(4)

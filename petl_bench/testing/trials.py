@@ -1,0 +1,98 @@
+"""What the contract tries methods on and with: clips, backbones, training steps, poisoned memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+import torch.utils.deterministic
+from torch import Tensor
+from transformers import ASTConfig, ASTModel
+
+from petl_bench.backbones.ast import AST, ATTENTION
+from petl_bench.backbones.base import Backbone
+from petl_bench.backbones.mini import Mini
+
+CLASSES, CLIPS, BINS = 3, 4, 128
+LEARNING_RATE = 1e-2
+POISONED_BYTES = 2**22
+
+
+def clips(frames: int) -> Tensor:
+    """Noise in place of normalised log-mel, ``[clips, frames, bins]``, always the same."""
+    return torch.randn(CLIPS, frames, BINS, generator=torch.Generator().manual_seed(0))
+
+
+def small(frames: int) -> AST:
+    """The bundled ``mini``."""
+    return Mini.load(None, frames)
+
+
+def full_size(frames: int) -> AST:
+    """AST-base (86 M parameters) with random weights."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return AST.of(ASTModel(ASTConfig(attn_implementation=ATTENTION)), frames)
+
+
+def logits_of(backbone: Backbone, inputs: Tensor) -> Tensor:
+    """``[clips, classes]`` in evaluation mode, in the backbone's own precision."""
+    with torch.no_grad():
+        logits: Tensor = backbone.eval()(inputs.to(next(backbone.parameters()).dtype))
+    return logits
+
+
+def take_steps(backbone: Backbone, inputs: Tensor, steps: int = 2) -> dict[str, float]:
+    """Train a little, as a run would. Returns the largest gradient norm that each trained parameter saw."""
+    optimizer = torch.optim.AdamW(backbone.trained_parameters(), lr=LEARNING_RATE)
+    inputs = inputs.to(next(backbone.parameters()).dtype)
+    targets = torch.arange(len(inputs)) % CLASSES
+    largest = dict.fromkeys((name for name, _ in backbone.named_parameters() if name in backbone.roles), 0.0)
+    backbone.train()
+    for _ in range(steps):
+        optimizer.zero_grad(set_to_none=True)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            torch.nn.functional.cross_entropy(backbone(inputs), targets).backward()  # type: ignore[no-untyped-call]
+        for name, parameter in backbone.named_parameters():
+            if name in largest and parameter.grad is not None:
+                largest[name] = max(largest[name], float(parameter.grad.norm()))
+        optimizer.step()
+    return largest
+
+
+def traits(backbone: AST) -> dict[str, Any]:
+    """What a backbone is beside its tensors: per module its mode, hooks, attributes and what of it trains."""
+    found: dict[str, Any] = {
+        name: (
+            module.training,
+            len(module._forward_hooks),
+            len(module._forward_pre_hooks),
+            len(module._backward_hooks),
+            sorted(vars(module)),
+            [parameter.requires_grad for parameter in module.parameters(recurse=False)],
+        )
+        for name, module in backbone.named_modules()
+    }
+    return found | {"attention function": backbone.model.config._attn_implementation}
+
+
+@contextmanager
+def empty_memory_is_nan() -> Iterator[None]:
+    """Memory that torch hands out without a value holds NaN: new tensors by torch's own switch, and what the allocator
+    gives out again after it was freed."""
+    deterministic = torch.are_deterministic_algorithms_enabled()
+    warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    switch: Any = torch.utils.deterministic
+    fill, switch.fill_uninitialized_memory = switch.fill_uninitialized_memory, True
+    sizes = [2**power for power in range(2, POISONED_BYTES.bit_length())]
+    freed = [torch.full((size // 4,), torch.nan) for size in sizes for _ in range(max(1, min(64, 2**16 // size)))]
+    del freed
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(deterministic, warn_only=warn_only)
+        switch.fill_uninitialized_memory = fill

@@ -1,0 +1,79 @@
+"""The conformance kit: shipped methods keep it, broken ones are caught by exactly the rule they break."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from petl_bench.cards import card_files
+from petl_bench.methods.base import Method
+from petl_bench.switches import PROFILES, Switches
+from petl_bench.testing import Finding, MethodContract
+from tests.testing.broken import BROKEN, Sound
+
+VARIANTS: list[tuple[str, dict[str, Any], Switches]] = [
+    ("conformer", {"norm": "group", "reduction_rate": 16}, Switches()),
+    ("conformer", {"norm": "group", "reduction_rate": 48}, Switches()),
+    ("conformer", {"norm": "layer", "reduction_rate": 16}, Switches()),
+    ("conformer", {"norm": "none", "kernel_size": 31}, Switches(init="zero")),
+    ("conformer", {"placement.form": "sequential", "placement.location": "both"}, Switches(init="zero")),
+    ("bottleneck", {"placement": {"form": "sequential", "residual": True, "layers": "last:2"}}, Switches()),
+    ("bottleneck", {"placement.position": "after", "placement.location": "mhsa", "pooling": "cls"}, Switches()),
+    ("lora", {"targets": ["q", "k", "v", "o", "fc1", "fc2"], "layers": [0, 5], "pooling": "cls+dist"}, Switches()),
+    ("prompt_deep", {"tokens": 3, "pooling": "prompts"}, Switches(distillation_token="dropped")),
+    ("prompt_shallow", {"tokens": 3, "pooling": "cls+dist"}, Switches()),
+    ("prefix", {"tokens": 2, "layers": "every:3"}, Switches(train_norms=False)),
+    ("bitfit", {"layers": "first:1"}, Switches()),
+    ("linear", {}, Switches(train_norms=False)),
+]
+SHIPPED = [(name, {}, profile) for name in card_files("methods") for profile in PROFILES.values()]
+
+
+def contract(method: str | type[Method], settings: dict[str, Any], switches: Switches) -> MethodContract:
+    attributes = {"method": method, "settings": settings, "switches": switches}
+    made: MethodContract = type("Contract", (MethodContract,), attributes)()
+    return made
+
+
+def violated(findings: list[Finding]) -> dict[str, str]:
+    return {finding.rule: finding.detail for finding in findings if finding.outcome == "violated"}
+
+
+@pytest.mark.parametrize(("name", "settings", "switches"), [*SHIPPED, *VARIANTS])
+def test_shipped_methods_keep_the_contract(name: str, settings: dict[str, Any], switches: Switches) -> None:
+    findings = list(contract(name, settings, switches).findings())
+    assert len(findings) == len(MethodContract.rules())
+    assert not violated(findings)
+
+
+@pytest.mark.parametrize("method", BROKEN)
+def test_a_broken_method_is_caught_by_the_rule_it_breaks(method: type[Method]) -> None:
+    assert violated(list(contract(method, {}, Switches()).findings())).keys() == {BROKEN[method]}
+
+
+def test_every_rule_has_a_broken_method_and_a_sound_one_breaks_none() -> None:
+    assert set(BROKEN.values()) == set(MethodContract.rules())
+    assert not violated(list(contract(Sound, {}, Switches()).findings()))
+
+
+def test_dead_parameters_are_named() -> None:
+    broken = next(method for method in BROKEN if method.__name__ == "DeadParameters")
+    message = violated(list(contract(broken, {}, Switches()).findings()))["every_parameter_can_matter"]
+    assert message == "no gradient reaches attachments.gain.norm.bias, attachments.gain.norm.weight"
+
+
+def test_a_method_that_fits_nothing_violates_the_rule_on_sizes_alone() -> None:
+    findings = list(contract("conformer", {"reduction_rate": 9999}, Switches()).findings())
+    assert violated(findings).keys() == {"sizes_and_lengths"}
+    assert "leaves no channel of hidden size 768" in violated(findings)["sizes_and_lengths"]
+
+
+def test_a_method_that_refuses_the_small_backbone_is_tried_on_the_full_size_one() -> None:
+    assert contract("conformer", {"reduction_rate": 300}, Switches()).backbone().geometry.hidden_size == 768
+
+
+class TestLinear(MethodContract):
+    """The kit as a contributor uses it: inherited."""
+
+    method = "linear"
