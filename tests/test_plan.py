@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from petl_bench.cards import card_files
 from petl_bench.errors import UserError
 from petl_bench.plan import Request, choose
 from petl_bench.runspec import RunSpec
@@ -39,6 +40,18 @@ def test_precedence_is_flags_then_benchmark_then_card_then_code(tmp_path: Path) 
     assert spec_of(**mine, **set_).method.hyperparameters["kernel_size"] == 9
     assert spec_of(**mine, **set_).training.optimizer.lr == 0.3
     assert spec_of(**mine, lr=0.4).training.optimizer.lr == 0.4
+
+
+def test_nested_settings_are_merged_key_by_key(tmp_path: Path) -> None:
+    card = tmp_path / "mine.toml"
+    card.write_text(
+        'implementation = "bottleneck"\ntitle = "x"\n'
+        '[hyperparameters]\nplacement.location = "houlsby"\n[for.synthetic]\nplacement.layers = "last:2"\n'
+    )
+    spec = spec_of(methods=(str(card),), settings=("mine.placement.form=sequential",))
+    placement = {"location": "both", "form": "sequential", "position": None, "residual": False, "layers": "last:2"}
+    assert spec.method.hyperparameters["placement"] == placement
+    assert RunSpec.model_validate_json(spec.model_dump_json()).run_key() == spec.run_key()
 
 
 def test_the_recipe_comes_from_the_benchmark_card_unless_flags_say_otherwise() -> None:
@@ -84,6 +97,26 @@ def test_the_recipe_comes_from_the_benchmark_card_unless_flags_say_otherwise() -
         ({"settings": ("synthetic.title.x=4",)}, r"'title' holds a value"),
         ({"dataset": "synthetik"}, r"unknown benchmark 'synthetik' \(did you mean 'synthetic'"),
         ({"methods": ("nothing.py:Nothing",)}, r"no file"),
+        ({"methods": ("nothing.py",)}, r"no file"),
+        ({"methods": ("prompt",)}, r"unknown method 'prompt' \(did you mean 'prompt_\w+'\?\); known: bitfit, "),
+        (
+            {"methods": ("bottleneck",), "settings": ("bottleneck.placement.locaton=ffn",)},
+            r"unknown key 'placement.locaton' \(did you mean 'location'",
+        ),
+        (
+            {"methods": ("bottleneck",), "settings": ("bottleneck.placement=ffn",)},
+            r"placement = 'ffn': .*placement.location = 'ffn'",
+        ),
+        (
+            {"methods": ("lora",), "settings": ("lora.layers=last:7",)},
+            r"lora: layers = 'last:7': the backbone has 6 layers",
+        ),
+        ({"methods": ("prefix",), "settings": ("prefix.tokens=5",)}, r"prefix: tokens = 5: .*multiple of 2"),
+        ({"settings": ("linear.pooling=prompts",)}, r"linear: pooling = 'prompts': no prompt token"),
+        (
+            {"methods": ("conformer",), "settings": ("conformer.norm=layer",)},
+            r"conformer: norm = 'layer' over one channel",
+        ),
     ],
 )
 def test_a_setting_that_is_not_allowed_is_one_clear_line(changes: dict[str, Any], message: str) -> None:
@@ -110,8 +143,12 @@ def test_the_shipped_cards_hold_the_published_recipes() -> None:
         found = (card.training.epochs, card.training.batch_size, card.features.frames)
         assert (*found, augment.frequency_mask, augment.time_mask, card.protocol.folds) == values
         assert card.backbone == "MIT/ast-finetuned-audioset-10-10-0.4593"
-    choices = choose(Request(("linear", "full", "lora", "conformer"), "gsc")).methods
-    assert [choice.card.optimizer.lr for choice in choices] == [1e-3, 5e-5, 5e-3, 5e-3]
-    assert choices[3].card.overrides["gsc"] == {"kernel_size": 31}
+    rates = dict.fromkeys(card_files("methods"), 0.005)
+    rates |= {"linear": 1e-3, "full": 5e-5, "prefix": 1e-2, "prompt_deep": 1e-2, "prompt_shallow": 1e-2}
+    choices = choose(Request(tuple(rates), "gsc")).methods
+    assert {choice.name: choice.card.optimizer.lr for choice in choices} == rates
+    for choice in choices:
+        if "conformer" in choice.name:
+            assert choice.card.overrides == {"gsc": {"kernel_size": 31}, "fsc": {"kernel_size": 31}}
     optimizer = choices[2].card.optimizer
     assert (optimizer.betas, optimizer.eps, optimizer.weight_decay) == ((0.9, 0.98), 1e-6, 0.1)

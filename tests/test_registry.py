@@ -86,6 +86,18 @@ def test_an_entry_point_that_does_not_import_is_one_line(monkeypatch: pytest.Mon
         with_plugins(monkeypatch, ("mine", "no_such_module:Y")).load("mine")
 
 
+def test_a_file_with_one_class_needs_no_class_name(tmp_path: Path) -> None:
+    path = tmp_path / "mine.py"
+    path.write_text(METHOD_FILE)
+    assert METHODS.load(str(path)).name == "Mine"
+    path.write_text(METHOD_FILE + "class Other(Mine): ...\n")
+    with pytest.raises(UserError, match=r"defines 2 method classes \(Mine, Other\); name one as mine.py:Class"):
+        METHODS.load(str(path))
+    path.write_text("import os\n")
+    with pytest.raises(UserError, match="defines no method class"):
+        METHODS.load(str(path))
+
+
 def test_a_file_is_a_member_identified_by_its_content(tmp_path: Path) -> None:
     path = tmp_path / "mine.py"
     path.write_text(METHOD_FILE)

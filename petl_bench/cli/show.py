@@ -18,21 +18,25 @@ def show(
 ) -> None:
     """Show one card, backbone or run in full."""
     from petl_bench.cards import KINDS, SCHEMAS, card_files, read_card
-    from petl_bench.registry import BACKBONES
+    from petl_bench.registry import BACKBONES, METHODS
 
     if name.endswith(".toml") and Path(name).is_file():
         print(read_text(Path(name)), end="")
         return
-    known: set[str] = set(BACKBONES.names())
+    known: set[str] = {*BACKBONES.names(), *METHODS.plugins}
     shown = False
     for kind in KINDS:
         files = card_files(kind)
         known |= set(files)
         if name in files:
-            read_card(files[name], SCHEMAS[kind])
+            if files[name].path.suffix == ".toml":
+                read_card(files[name], SCHEMAS[kind])
             print(f"# {kind}: {files[name].path}")
             print(read_text(files[name].path), end="")
             shown = True
+    if not shown and name in METHODS.plugins:
+        print(f"# method: {METHODS.summary(name)}")
+        shown = True
     if name in BACKBONES.names():
         print(f"# backbone: {BACKBONES.summary(name)}")
         shown = True

@@ -81,6 +81,8 @@ class Placement(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _parallel_is_before(cls, data: Any) -> Any:
+        if not isinstance(data, dict | Placement):
+            raise ValueError("it is set key by key, as in placement.location = 'ffn'")
         if isinstance(data, dict) and data.get("position") is None and data.get("form", "parallel") == "parallel":
             return {**data, "position": "before"}
         return data

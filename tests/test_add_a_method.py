@@ -1,0 +1,90 @@
+"""The page "Add a method in one file" works as shown: as a file of a study, and as an installed package."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.cli.test_commands import TINY
+from tests.studies import train
+
+PAGE = (Path(__file__).parents[1] / "docs" / "add-a-method.md").read_text("utf-8")
+
+
+def block(name: str) -> str:
+    """The code block of the page whose first line names the file."""
+    found = re.search(rf"```\w+\n# {re.escape(name)}\n(.*?)```", PAGE, re.DOTALL)
+    assert found is not None
+    return found[1]
+
+
+def command(*arguments: str, site: Path | None = None) -> str:
+    """What ``petl-bench`` prints, in a process of its own, with a folder of installed packages before the others."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", **({"PYTHONPATH": str(site)} if site else {})}
+    done = subprocess.run(
+        [sys.executable, "-m", "petl_bench", *arguments], capture_output=True, text=True, env=environment
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout
+
+
+@pytest.fixture
+def package(tmp_path: Path) -> Path:
+    """The example's package, built and installed into a folder."""
+    (tmp_path / "pyproject.toml").write_text(block("pyproject.toml"))
+    (tmp_path / "petl_bench_ssf.py").write_text(block("methods/ssf.py"))
+    pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check", "install"]
+    options = ["--no-deps", "--no-build-isolation", "--no-index", "--target", tmp_path / "site"]
+    subprocess.run([*pip, *options, tmp_path], check=True)
+    return tmp_path / "site"
+
+
+def listed(site: Path | None = None) -> dict[str, str]:
+    rows = json.loads(command("ls", "methods", "--json", site=site))
+    return {row["name"]: row["origin"] for row in rows}
+
+
+def test_a_file_in_a_studys_methods_is_a_method() -> None:
+    Path("methods").mkdir()
+    Path("methods/ssf.py").write_text(block("methods/ssf.py"))
+    assert listed()["ssf"] == "methods/ssf.py"
+    assert "ssf: keeps the contract" in command("check", "ssf")
+    assert "class Ssf(Method)" in command("show", "ssf")
+    assert "ok     methods/ssf.py" in command("validate")
+    run = train(methods=("ssf",), settings=("ssf.sites=['ffn']",))
+    assert run.record.spec.method.hyperparameters == {"sites": ["ffn"], "pooling": "mean"}
+    assert run.record.train_info.parameters["adapter"] == 6 * 2 * 128
+    assert run.record.spec.training.optimizer.lr == 1e-2
+    assert run.record.spec.method.source.startswith("sha256:")
+
+
+def test_a_card_may_name_the_file_and_comes_before_it() -> None:
+    Path("methods").mkdir()
+    Path("methods/ssf.py").write_text(block("methods/ssf.py"))
+    Path("methods/ssf.toml").write_text('implementation = "ssf.py:Ssf"\ntitle = "SSF"\n[optimizer]\nlr = 1e-3\n')
+    assert listed()["ssf"] == "methods/ssf.toml"
+    assert train(methods=("ssf",)).record.spec.training.optimizer.lr == 1e-3
+
+
+def test_an_installed_package_is_a_method(package: Path) -> None:
+    assert listed(package)["ssf"] == "petl-bench-ssf==0.1.0"
+    assert "ssf: keeps the contract" in command("check", "ssf", site=package)
+    assert "petl_bench_ssf:Ssf" in command("show", "ssf", site=package)
+    assert re.search(r"^ssf +\d", command("run", "--methods", "ssf", *TINY, site=package), re.MULTILINE)
+
+
+def test_the_contract_runs_under_pytest() -> None:
+    Path("methods").mkdir()
+    Path("methods/ssf.py").write_text(block("methods/ssf.py"))
+    Path("test_ssf.py").write_text(block("tests/test_ssf.py"))
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "."], capture_output=True, text=True
+    )
+    assert done.stdout.strip().endswith("s")
+    assert "12 passed" in done.stdout
