@@ -5,24 +5,20 @@
 
 from __future__ import annotations
 
-import tomllib
-from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-from pydantic import BaseModel
 
 from petl_bench.canonical import unkeyed_fields
 from petl_bench.cards import BenchmarkCard, Optimizer, check, find_card, read_card
 from petl_bench.errors import UserError, nearest, one_line
 from petl_bench.lookup import MethodChoice, find_method
 from petl_bench.runspec import DataSpec, MethodSpec, Precision, RunSpec, TrainingSpec
+from petl_bench.settings import assigned, check_targets, parse_value, put, resolve_settings
 from petl_bench.switches import PROFILES, Profile, Switches
 
 if TYPE_CHECKING:
     from petl_bench.backbones.base import Geometry
-    from petl_bench.methods.base import MethodConfig
 
 
 @dataclass(frozen=True)
@@ -105,29 +101,17 @@ def choose(request: Request) -> Choice:
         if any(method.name == other.name for other in methods):
             raise UserError(f"two of the methods are called '{method.name}': rename one")
         methods.append(method)
-    _check_targets(request.settings, [*(method.name for method in methods), file.name])
+    check_targets(request.settings, [*(method.name for method in methods), file.name])
 
     flags = {"training.epochs": request.epochs, "training.batch_size": request.batch_size, "backbone": request.backbone}
-    given_flags = [(key, value) for key, value in flags.items() if value is not None]
-    card = _with_settings(card, file.name, [*_settings_of(request, file.name), *given_flags])
+    given_flags = {key: value for key, value in flags.items() if value is not None}
+    card = _with_settings(card, file.name, {**assigned(request.settings, file.name), **given_flags})
     _folds(request, card)
     for method in methods:
         resolve_settings(method, file.name, given_settings(request, method))
     notes = [f"{file.path} shadows the built-in card '{file.name}'" if file.shadows else ""]
     notes += [method.note for method in methods]
     return Choice(file.name, card, tuple(methods), _switches(request), tuple(note for note in notes if note))
-
-
-def _check_targets(settings: Sequence[str], names: Sequence[str]) -> None:
-    """Refuse a ``--set`` that is malformed or names neither a chosen method nor the benchmark."""
-    for setting in settings:
-        target, value = setting.partition("=")[::2]
-        name, _, key = target.partition(".")
-        if not (key and value):
-            raise UserError(f"--set '{setting}': give NAME.KEY=VALUE, for example conformer.kernel_size=31")
-        if name not in names:
-            allowed = f"{nearest(name, names)}; allowed: {', '.join(names)}"
-            raise UserError(f"--set '{setting}': '{name}' is no part of this run{allowed}")
 
 
 def make_plan(request: Request, choice: Choice, subject: Subject) -> Plan:
@@ -168,39 +152,6 @@ def make_plan(request: Request, choice: Choice, subject: Subject) -> Plan:
     return tuple(runs)
 
 
-def setting_names(schema: type[BaseModel]) -> Iterator[str]:
-    """Names of a Config's settings; those of a nested model dotted, ``placement.location``."""
-    for name, field in schema.model_fields.items():
-        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-            yield from (f"{name}.{inner}" for inner in setting_names(field.annotation))
-        else:
-            yield name
-
-
-def resolve_settings(choice: MethodChoice, benchmark: str, given: dict[str, Any]) -> tuple[MethodConfig, Optimizer]:
-    """Config and optimizer of a method on a benchmark: ``given`` before ``[for.BENCHMARK]`` before the card.
-
-    Raises UserError, naming method, setting and what is allowed.
-    """
-    settings: dict[str, Any] = {}
-    for layer in (choice.card.hyperparameters, choice.card.overrides.get(benchmark, {}), given):
-        for key, value in layer.items():
-            _put(settings, key, value, choice.name)
-    schema = choice.implementation.cls.Config
-    if both := sorted(schema.model_fields.keys() & Optimizer.model_fields.keys()):
-        raise UserError(f"{choice.name}: the Config names '{both[0]}', which is the optimizer's: rename it")
-    allowed = [*schema.model_fields, *Optimizer.model_fields]
-    for key in settings:
-        if key not in allowed:
-            raise UserError(
-                f"{choice.name} has no setting '{key}'{nearest(key, allowed)}; allowed: {', '.join(allowed)}"
-            )
-    of_optimizer = {key: value for key, value in settings.items() if key in Optimizer.model_fields}
-    optimizer = check(Optimizer, {**choice.card.optimizer.model_dump(), **of_optimizer}, choice.name)
-    config = check(schema, {key: value for key, value in settings.items() if key not in of_optimizer}, choice.name)
-    return config, optimizer
-
-
 def _resolve(
     request: Request, choice: Choice, chosen: MethodChoice, geometry: Geometry
 ) -> tuple[MethodSpec, Optimizer, str]:
@@ -235,7 +186,7 @@ def _switches(request: Request) -> Switches:
             raise UserError(
                 f"--switch '{switch}'{nearest(name, given)}: give NAME=VALUE, NAME one of {', '.join(given)}"
             )
-        given[name] = _parse_value(value.strip())
+        given[name] = parse_value(value.strip())
     return check(Switches, given, "--switch")
 
 
@@ -248,45 +199,14 @@ def _folds(request: Request, card: BenchmarkCard) -> tuple[int, ...]:
     return request.folds or every
 
 
-def given_settings(request: Request, choice: MethodChoice) -> dict[str, Any]:
-    """What the request itself says of a method's settings."""
-    flags = {} if request.lr is None else {"lr": request.lr}
-    return {**dict(_settings_of(request, choice.name)), **flags}
-
-
-def _settings_of(request: Request, name: str) -> Iterable[tuple[str, Any]]:
-    for setting in request.settings:
-        target, value = setting.partition("=")[::2]
-        owner, _, key = target.strip().partition(".")
-        if owner == name:
-            yield key, _parse_value(value.strip())
-
-
-def _parse_value(text: str) -> Any:
-    """A TOML value, or the text itself where it is a bare word."""
-    try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        return text
-
-
-def _with_settings(card: BenchmarkCard, name: str, settings: Iterable[tuple[str, Any]]) -> BenchmarkCard:
+def _with_settings(card: BenchmarkCard, name: str, settings: dict[str, Any]) -> BenchmarkCard:
     """The card with values put at dotted keys, checked once all are in place."""
     data = card.model_dump(by_alias=True, exclude_unset=True)
-    for key, value in settings:
-        _put(data, key, value, name)
+    put(data, settings, name)
     return check(BenchmarkCard, data, name)
 
 
-def _put(data: dict[str, Any], key: str, value: Any, name: str) -> None:
-    """Set a dotted key in nested tables; of a table, each key of it."""
-    if isinstance(value, dict) and value:
-        for inner, inner_value in value.items():
-            _put(data, f"{key}.{inner}", inner_value, name)
-        return
-    *path, last = key.split(".")
-    for part in path:
-        data = data.setdefault(part, {})
-        if not isinstance(data, dict):
-            raise UserError(f"{name}: '{part}' holds a value, not keys")
-    data[last] = value
+def given_settings(request: Request, choice: MethodChoice) -> dict[str, Any]:
+    """What the request itself says of a method's settings."""
+    flags = {} if request.lr is None else {"lr": request.lr}
+    return {**assigned(request.settings, choice.name), **flags}

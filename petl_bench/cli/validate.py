@@ -73,7 +73,7 @@ def _check(file: CardFile) -> None:
 def _check_method(file: CardFile) -> None:
     from petl_bench.cards import card_files
     from petl_bench.lookup import load_method
-    from petl_bench.plan import resolve_settings, setting_names
+    from petl_bench.settings import resolve_settings, setting_names
 
     choice = load_method(file)
     try:

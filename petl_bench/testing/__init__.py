@@ -23,7 +23,7 @@ from petl_bench.backbones.ast import AST
 from petl_bench.errors import one_line
 from petl_bench.lookup import find_method
 from petl_bench.methods.base import Method
-from petl_bench.plan import resolve_settings
+from petl_bench.settings import resolve_settings
 from petl_bench.switches import Switches
 from petl_bench.testing.trials import (
     CLASSES,
