@@ -10,7 +10,7 @@ from petl_bench.stats.availability import NotAvailable
 from petl_bench.stats.describe import ClipCounts, clip_counts, describe, probability_of_superiority
 from petl_bench.stats.estimate import Estimate
 from petl_bench.stats.scores import collect
-from petl_bench.stats.seed_test import welch_over_seeds
+from petl_bench.stats.welch import welch_over_seeds
 from tests.stats.example import UNEQUAL_FOLDS, example, scores_of
 
 
