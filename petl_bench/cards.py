@@ -13,7 +13,16 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PositiveFloat,
+    PositiveInt,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from petl_bench.errors import UserError, nearest
 from petl_bench.files import read_text
@@ -53,6 +62,12 @@ class SearchDimension(Card):
     def _one_form(self) -> SearchDimension:
         if (self.choices is None) == (self.low is None or self.high is None):
             raise ValueError("give either choices, or low and high")
+        if self.choices is not None and (not self.choices or self.low is not None or self.high is not None):
+            raise ValueError("give one choice or more, and no low or high beside them")
+        if self.low is not None and self.high is not None and not self.low < self.high:
+            raise ValueError(f"low = {self.low} is not below high = {self.high}")
+        if self.log and not (self.low or 0) > 0:
+            raise ValueError("a logarithmic range starts above 0")
         return self
 
 
@@ -77,6 +92,22 @@ class MethodCard(Card):
     overrides: dict[str, dict[str, Any]] = Field(default={}, alias="for")
     search_space: dict[str, SearchDimension] = {}
     reference: tuple[Reference, ...] = ()
+
+    @field_validator("search_space", mode="before")
+    @classmethod
+    def _nested_names_are_dotted(cls, space: Any) -> Any:
+        """``placement.location = {...}`` is a nested table in TOML."""
+        return _dotted(space) if isinstance(space, dict) else space
+
+
+def _dotted(space: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in space.items():
+        if isinstance(value, dict) and value and all(isinstance(inner, dict) for inner in value.values()):
+            found |= {f"{name}.{inner}": dimension for inner, dimension in _dotted(value).items()}
+        else:
+            found[name] = value
+    return found
 
 
 class Protocol(Card):

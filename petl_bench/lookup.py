@@ -34,11 +34,11 @@ def find_method(given: str) -> MethodChoice:
     """Look a name up and load its code. Raises UserError, one line, where there is no such method."""
     if ".py:" in given or given.endswith(".py"):
         return _method_in_code(_absolute(given, Path()))
-    known = card_files("methods")
-    if given not in known and given in METHODS.plugins:
+    known, plugins = card_files("methods"), METHODS.plugins
+    if given not in known and given in plugins:
         return _method_in_code(given, given)
     if given not in known and not given.endswith(".toml"):
-        names = sorted({*known, *METHODS.plugins})
+        names = sorted({*known, *plugins})
         raise UserError(f"unknown method '{given}'{nearest(given, names)}; known: {', '.join(names)}")
     return load_method(find_card("methods", given))
 
@@ -46,23 +46,38 @@ def find_method(given: str) -> MethodChoice:
 def load_method(file: CardFile) -> MethodChoice:
     """A card with the implementation it names; a path in the card starts at the card's folder."""
     note = f"{file.path} shadows the built-in card '{file.name}'" if file.shadows else ""
+    if file.name in METHODS.plugins:
+        note = f"{file.path} comes before the method of that name of {METHODS.origin(file.name)}"
     if file.path.suffix == ".py":
         return _method_in_code(str(file.path.resolve()), file.name, note)
     card = read_card(file, MethodCard)
     code = _absolute(card.implementation, file.path.parent)
     try:
-        return MethodChoice(file.name, card, code, METHODS.load(code), note)
+        return MethodChoice(file.name, card, code, _loaded(code), note)
     except UserError as error:
         raise UserError(f"{file.path}: {error}") from error
 
 
 def _method_in_code(code: str, name: str = "", note: str = "") -> MethodChoice:
     """A method without a card of its own: its class says what a card would."""
-    implementation = METHODS.load(code)
+    implementation = _loaded(code)
     cls = implementation.cls
     title = (cls.__doc__ or "").strip().partition("\n")[0] or implementation.name
     card = check(MethodCard, {"implementation": code, "title": title, **cls.card}, f"{code}: card")
     return MethodChoice(name or implementation.name, card, code, implementation, note)
+
+
+def _loaded(code: str) -> Implementation[Method]:
+    """The class behind a name or a path, with the Config and card that a method must have."""
+    from petl_bench.methods.base import MethodConfig
+
+    implementation: Implementation[Method] = METHODS.load(code)
+    config, card = implementation.cls.Config, implementation.cls.card
+    if not (isinstance(config, type) and issubclass(config, MethodConfig)):
+        raise UserError(f"method '{code}': its Config is not a subclass of petl_bench.MethodConfig")
+    if not (isinstance(card, dict) and all(isinstance(key, str) for key in card)):
+        raise UserError(f"method '{code}': its card is not a dict of a card's keys")
+    return implementation
 
 
 def _absolute(code: str, folder: Path) -> str:

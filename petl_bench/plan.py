@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,7 @@ from petl_bench.cards import BenchmarkCard, Optimizer, check, find_card, read_ca
 from petl_bench.errors import UserError, nearest, one_line
 from petl_bench.lookup import MethodChoice, find_method
 from petl_bench.runspec import DataSpec, MethodSpec, Precision, RunSpec, TrainingSpec
-from petl_bench.settings import assigned, check_targets, parse_value, put, resolve_settings
+from petl_bench.settings import assigned, check_targets, flat, parse_value, put, resolve_settings, settings_of_card
 from petl_bench.switches import PROFILES, Profile, Switches
 
 if TYPE_CHECKING:
@@ -56,6 +56,10 @@ class PlannedRun:
     backbone: str
     remark: str = ""
     """What a reader of its table should know of the method."""
+    settings: dict[str, Any] = field(default_factory=dict)
+    """What the card said of the method, by dotted key."""
+    overrides: dict[str, Any] = field(default_factory=dict)
+    """What ``--set`` and flags said of it."""
 
     @property
     def title(self) -> str:
@@ -148,7 +152,8 @@ def make_plan(request: Request, choice: Choice, subject: Subject) -> Plan:
                     seed=seed,
                 )
                 names = (chosen.name, choice.benchmark, subject.backbone)
-                runs.append(PlannedRun(spec, spec.run_key(), chosen.code, *names, remark))
+                given = settings_of_card(chosen.card, choice.benchmark), flat(given_settings(request, chosen))
+                runs.append(PlannedRun(spec, spec.run_key(), chosen.code, *names, remark, *given))
     return tuple(runs)
 
 
@@ -165,7 +170,7 @@ def _resolve(
         remark = method.remark(geometry)
     except ValueError as error:
         raise UserError(f"{chosen.name}: {error}") from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise UserError(f"{chosen.name}: its check fails: {one_line(error)}") from error
     spec = MethodSpec(
         implementation=chosen.implementation.name,
@@ -181,12 +186,12 @@ def _switches(request: Request) -> Switches:
     """The profile's switches, with the request's own on top."""
     given: dict[str, Any] = PROFILES[request.profile].model_dump()
     for switch in request.switches:
-        name, _, value = switch.partition("=")
+        name, value = (part.strip() for part in switch.partition("=")[::2])
         if name not in given:
             raise UserError(
                 f"--switch '{switch}'{nearest(name, given)}: give NAME=VALUE, NAME one of {', '.join(given)}"
             )
-        given[name] = parse_value(value.strip())
+        given[name] = parse_value(value)
     return check(Switches, given, "--switch")
 
 

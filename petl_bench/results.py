@@ -91,6 +91,8 @@ class TrainInfo(Part):
 class MetaInfo(Part):
     """Names, sizes and surroundings; no part of the keys."""
 
+    method_info: dict[str, Any] = {}
+    """Name of the method's card when it ran; what the card said (``settings``) and the request (``overrides``)."""
     model_info: dict[str, Any]
     dataset_info: dict[str, Any]
     package_info: dict[str, str]

@@ -50,7 +50,7 @@ class DataSpec(Settings):
 
 
 class TrainingSpec(Settings):
-    """The training recipe: AdamW with a cosine per step to 0, cross-entropy, best validation epoch restored."""
+    """The training recipe: AdamW with a cosine per step to 0, cross-entropy."""
 
     optimizer: Optimizer
     epochs: int

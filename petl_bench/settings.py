@@ -23,10 +23,10 @@ def check_targets(assignments: Sequence[str], names: Sequence[str]) -> None:
     """Refuse a ``--set NAME.KEY=VALUE`` that is malformed or names none of ``names``."""
     for assignment in assignments:
         target, value = assignment.partition("=")[::2]
-        name, _, key = target.partition(".")
+        name, _, key = target.strip().partition(".")
         if not (key and value):
             raise UserError(f"--set '{assignment}': give NAME.KEY=VALUE, for example conformer.kernel_size=31")
-        if name not in names:
+        if not any(target.strip().startswith(f"{known}.") for known in names):
             allowed = f"{nearest(name, names)}; allowed: {', '.join(names)}"
             raise UserError(f"--set '{assignment}': '{name}' is no part of this run{allowed}")
 
@@ -35,10 +35,9 @@ def assigned(assignments: Sequence[str], name: str) -> dict[str, Any]:
     """What ``NAME.KEY=VALUE`` assignments say of one name, by key."""
     found = {}
     for assignment in assignments:
-        target, value = assignment.partition("=")[::2]
-        owner, _, key = target.strip().partition(".")
-        if owner == name:
-            found[key] = parse_value(value.strip())
+        target, value = (part.strip() for part in assignment.split("=", 1))
+        if target.startswith(f"{name}."):
+            found[target.removeprefix(f"{name}.")] = parse_value(value)
     return found
 
 
@@ -54,7 +53,7 @@ def flat(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Nested settings under dotted keys."""
     found: dict[str, Any] = {}
     for key, value in settings.items():
-        if isinstance(value, Mapping) and value:
+        if isinstance(value, Mapping):
             found |= {f"{key}.{inner}": inner_value for inner, inner_value in flat(value).items()}
         else:
             found[key] = value

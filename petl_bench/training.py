@@ -1,4 +1,4 @@
-"""One run, from RunSpec to record: attach, train, keep the best validation epoch, test it, detach."""
+"""One run, from RunSpec to record: attach, train, put back the epoch to be tested, test it, detach."""
 
 from __future__ import annotations
 
@@ -69,6 +69,9 @@ def train_run(planned: PlannedRun, workbench: Workbench, on_epoch: OnEpoch | Non
         train_info = _train_info(method, backbone, epochs, best.epoch, tested, predictions, len(split.train))
     finally:
         backbone.detach()
+        changed = workbench.give_back(backbone)
+    if changed:
+        raise RuntimeError(f"detached, the backbone is not as before ({', '.join(changed[:3])}); see petl-bench check")
     run_info = RunInfo(
         run_key=planned.key,
         config_key=spec.config_key(),
@@ -272,6 +275,7 @@ def _predictions(
 def _meta_info(planned: PlannedRun, workbench: Workbench, split: Split) -> MetaInfo:
     device, description = workbench.device, workbench.source.description
     return MetaInfo(
+        method_info={"name": planned.method, "settings": planned.settings, "overrides": planned.overrides},
         model_info={
             "name": planned.backbone,
             "note": description.note,

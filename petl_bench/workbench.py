@@ -101,8 +101,18 @@ class Workbench:
         if key not in self._kept:
             loaded = self.source.cls.load(self.source.folder, key[1], key[2])
             self._kept[key] = loaded.to(self.device)
+            self._kept["condition", key] = self._kept[key].condition()
         kept: Backbone = self._kept[key]
         return kept
+
+    def give_back(self, backbone: Backbone) -> list[str]:
+        """Keep a detached backbone for the next run, or drop it where a method left it changed: then, what is."""
+        key = next(key for key, kept in self._kept.items() if kept is backbone)
+        loaded, now = self._kept["condition", key], backbone.condition()
+        changed = [name or "the backbone" for name in loaded.keys() | now.keys() if loaded.get(name) != now.get(name)]
+        if changed:
+            del self._kept[key]
+        return sorted(changed)
 
     def split(self, spec: RunSpec) -> Split:
         return split(self.dataset, spec.data.protocol, spec.fold)

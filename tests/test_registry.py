@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from petl_bench.errors import UserError
+from petl_bench.lookup import find_method
 from petl_bench.registry import BACKBONES, LAYOUTS, METHODS, Registry
 
 METHOD_FILE = """
@@ -126,3 +127,22 @@ def test_what_cannot_be_loaded_is_one_line(tmp_path: Path, name: str, message: s
     (tmp_path / "half.py").write_text("from petl_bench import Method\nclass Half(Method): ...")
     with pytest.raises(UserError, match=message):
         METHODS.load(name.format(folder=tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("Config = None", "its Config is not a subclass of petl_bench.MethodConfig"),
+        ("card = None", "its card is not a dict"),
+        ("card = {'titel': 'x'}", r"unknown key 'titel' \(did you mean 'title'"),
+        ("card = {'optimizer': {'lr': 'fast'}}", "optimizer.lr = 'fast': input should be"),
+    ],
+)
+def test_a_method_without_a_proper_config_or_card_is_one_line(tmp_path: Path, line: str, message: str) -> None:
+    path = tmp_path / "mine.py"
+    path.write_text(
+        f"from petl_bench import Method\nclass Mine(Method):\n    {line}\n    def attach(self, backbone): ...\n"
+    )
+    with pytest.raises(UserError, match=message) as error:
+        find_method(str(path))
+    assert "\n" not in str(error.value)

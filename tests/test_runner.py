@@ -12,7 +12,7 @@ import pytest
 from petl_bench.errors import UserError
 from petl_bench.results import read_record
 from petl_bench.training import train_run
-from tests.studies import TINY, Log, Study, plan_of
+from tests.studies import TINY, Log, Study, plan_of, train
 
 BROKEN = '''
 from petl_bench import Method, MethodConfig
@@ -118,3 +118,32 @@ def test_two_names_for_one_experiment_are_one_run(study: Study, tmp_path: Path) 
     assert outcome.trained == 1
     (folder,) = study.tree.run_folders().values()
     assert read_record(folder).run_info.run_key == folder.name
+
+
+VANDAL = """
+from petl_bench import Method
+class Vandal(Method):
+    def attach(self, backbone):
+        self.train_norm(backbone, "norm_final")
+        backbone.module_at("fc2", 0).weight.data.zero_()
+"""
+
+
+def test_a_method_that_leaves_the_backbone_changed_fails_and_spoils_no_other_run(study: Study) -> None:
+    Path("vandal.py").write_text(VANDAL)
+    log = Log()
+    outcome = study.run(log, methods=("vandal.py", "linear"))
+    assert [run.method for run, _ in outcome.failed] == ["Vandal"]
+    assert "the backbone is not as before (model.layers.0.mlp.fc2); see petl-bench check" in log.failed[0]
+    after = study.tree.records()[0][0]
+    alone = train(methods=("linear",)).record
+    assert after.run_info.run_key == alone.run_info.run_key
+    assert after.train_info.metrics == alone.train_info.metrics
+
+
+def test_a_method_that_ends_the_process_fails_alone(study: Study) -> None:
+    text = "import sys\nfrom petl_bench import Method\nclass Leaver(Method):\n    def attach(self, backbone):\n        sys.exit(0)\n"
+    Path("leaver.py").write_text(text)
+    outcome = study.run(methods=("leaver.py", "linear"))
+    assert (outcome.trained, len(outcome.failed)) == (1, 1)
+    assert "sys.exit(0)" in outcome.failed[0][1]

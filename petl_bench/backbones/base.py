@@ -6,7 +6,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +15,8 @@ from torch.utils.hooks import RemovableHandle
 from petl_bench.errors import UserError
 
 Role = Literal["adapter", "bias", "norm", "head", "backbone"]
+METHOD_ROLES = ("adapter", "bias", "norm")
+"""Roles that a method gives; the others are given here."""
 LayerSite = Literal["layer_in", "mhsa", "ffn", "q", "k", "v", "o", "fc1", "fc2", "norm_mhsa", "norm_ffn"]
 ModelSite = Literal["patch_embedding", "tokens_in", "norm_final"]
 KeysValues = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
@@ -156,30 +158,47 @@ class Backbone(nn.Module):
         return logits
 
     def site(self, name: LayerSite | ModelSite, layer: int | None = None) -> Site:
-        """The site ``name``, of layer ``layer`` (from 0) where it is one of a layer's."""
+        """The site ``name``, of layer ``layer`` (from 0) where it is one of a layer's. Raises ValueError."""
+        of_layer = name in get_args(LayerSite)
+        if not of_layer and name not in get_args(ModelSite):
+            raise ValueError(f"no site '{name}'; there are {', '.join([*get_args(LayerSite), *get_args(ModelSite)])}")
+        if of_layer != (layer is not None):
+            raise ValueError(
+                f"site '{name}' is one of {'a layer: name it' if of_layer else 'the model, not of a layer'}"
+            )
         label = name if layer is None else f"layer{layer}_{name}"
         return Site(label, self.module_at(name, layer), self._handles)
 
     def add(self, name: str, module: nn.Module, role: Role, redundant: Iterable[str] = ()) -> None:
         """Take in a method's module; all its parameters train under ``role``.
 
-        ``redundant`` names those of them that cannot change a training loss.
+        ``redundant`` names those of them that cannot change a training loss. Raises ValueError where a name is taken, a
+        role unknown or a redundant parameter not there.
         """
-        assert name not in self.attachments, f"two attachments are called {name}"
+        if name in self.attachments:
+            raise ValueError(f"two attachments are called '{name}'")
+        self._check_role(role)
+        parameters = dict(module.named_parameters(remove_duplicate=False))
+        if unknown := [parameter for parameter in redundant if parameter not in parameters]:
+            raise ValueError(
+                f"redundant: '{unknown[0]}' is no parameter of '{name}'; there are {', '.join(parameters)}"
+            )
         self.attachments[name] = module
-        self._assign(f"attachments.{name}.", module, role)
-        self.redundant.update(f"attachments.{name}.{parameter}" for parameter in redundant)
+        self._assign(module, role)
+        names = self._names()
+        self.redundant.update(names[id(parameters[parameter])] for parameter in redundant)
 
     def add_head(self, classes: int, pooled: tuple[int, ...] | None = None) -> None:
         """Add the classification head, a linear map of the mean of the tokens at ``pooled`` (None: of all)."""
         self.head = nn.Linear(self.geometry.hidden_size, classes)
         self._pooled = pooled
-        self._assign("head.", self.head, "head")
+        self._assign(self.head, "head")
 
     def unfreeze(
         self, site: LayerSite | ModelSite, layer: int | None = None, *, role: Role, only: str | None = None
     ) -> None:
-        """Train the parameters of the module at a site; ``only`` those called so ("bias")."""
+        """Train the parameters of the module at a site; ``only`` those called so ("bias"). Raises ValueError."""
+        self._check_role(role)
         self._unfreeze(self._named_at(site, layer, only), role)
 
     def declare_redundant(self, site: LayerSite | ModelSite, layer: int | None, only: str) -> None:
@@ -209,6 +228,20 @@ class Backbone(nn.Module):
         self.model.requires_grad_(False)
         self.zero_grad(set_to_none=True)
         self.eval()
+
+    def condition(self) -> dict[str, Any]:
+        """What ``detach`` must bring back, by module: tensors (as sums of their bits), mode, hooks, plain attributes.
+
+        Two conditions are equal where a run would give the same numbers.
+        """
+        found: dict[str, Any] = {}
+        for name, module in self.named_modules():
+            tensors = [*module.named_parameters(recurse=False), *module.named_buffers(recurse=False)]
+            plain = {k: v for k, v in vars(module).items() if isinstance(v, bool | int | float | str | None)}
+            hooks = len(module._forward_hooks), len(module._forward_pre_hooks), len(module._backward_hooks)
+            bits = {key: (_bits(tensor), tensor.requires_grad) for key, tensor in tensors}
+            found[name] = (bits, hooks, plain, sorted(vars(module)))
+        return found
 
     def trained_parameters(self) -> list[nn.Parameter]:
         """The parameters that train, in a fixed order."""
@@ -249,11 +282,10 @@ class Backbone(nn.Module):
         return trained + [(f"attachments.{name}", buffer) for name, buffer in self.attachments.named_buffers()]
 
     def _named_at(self, site: LayerSite | ModelSite, layer: int | None, only: str | None) -> dict[str, nn.Parameter]:
-        module = self.module_at(site, layer)
-        names = {id(parameter): name for name, parameter in self.named_parameters()}
+        names = self._names()
         return {
             names[id(parameter)]: parameter
-            for name, parameter in module.named_parameters()
+            for name, parameter in self.site(site, layer).module.named_parameters()
             if only is None or name.rpartition(".")[2] == only
         }
 
@@ -263,6 +295,21 @@ class Backbone(nn.Module):
             parameter.requires_grad_(True)
             self.roles[name] = role
 
-    def _assign(self, prefix: str, module: nn.Module, role: Role) -> None:
-        for name, _ in module.named_parameters():
-            self.roles[prefix + name] = role
+    def _assign(self, module: nn.Module, role: Role) -> None:
+        names = self._names()
+        for parameter in module.parameters():
+            self.roles[names[id(parameter)]] = role
+
+    def _names(self) -> dict[int, str]:
+        """The one name of every parameter by its identity, however many modules share it."""
+        return {id(parameter): name for name, parameter in self.named_parameters()}
+
+    def _check_role(self, role: Role) -> None:
+        if role not in METHOD_ROLES:
+            raise ValueError(f"role '{role}': give one of {', '.join(METHOD_ROLES)}")
+
+
+def _bits(tensor: Tensor) -> int:
+    """Sum of a tensor's memory, read as whole numbers: another value, another sum (but for rare coincidence)."""
+    width = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}[tensor.element_size()]
+    return int(tensor.detach().contiguous().view(width).sum(dtype=torch.int64))

@@ -46,10 +46,14 @@ def check(
         if not as_json:
             print(_line(finding.outcome, contract.title(finding.rule), finding.detail), flush=True)
     violated = sum(finding.outcome == "violated" for finding in findings)
+    name = choice.methods[0].name
     if as_json:
-        print(json.dumps([vars(finding) for finding in findings], indent=2))
+        rules = [{**vars(finding), "title": contract.title(finding.rule)} for finding in findings]
+        print(json.dumps({"method": name, "violated": violated, "rules": rules}, indent=2))
     else:
-        name = choice.methods[0].name
+        if not violated:
+            counts = ", ".join(f"{count:,} {role}" for role, count in contract.trained().items() if count)
+            print(f"\nparameters that train: {counts}")
         print(f"\n{name}: {f'{violated} of {len(findings)} rules violated' if violated else 'keeps the contract'}")
     if violated:
         raise typer.Exit(1)

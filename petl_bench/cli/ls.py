@@ -60,7 +60,7 @@ def _rows(kind: Listing, results: Path) -> list[dict[str, Any]]:
 
 
 def _title_in(path: Path) -> str:
-    """First line of the docstring of the first class of a file that has one; nothing is imported."""
+    """First line of the docstring of the method in a file, a class that can attach; nothing is imported."""
     import ast
 
     from petl_bench.files import read_text
@@ -69,7 +69,9 @@ def _title_in(path: Path) -> str:
         tree = ast.parse(read_text(path))
     except SyntaxError as error:
         raise UserError(f"{path}: {error.msg} (line {error.lineno})") from error
-    docstrings = [ast.get_docstring(node) for node in tree.body if isinstance(node, ast.ClassDef)]
+    classes = [node for node in tree.body if isinstance(node, ast.ClassDef)]
+    methods = [cls for cls in classes if any(getattr(part, "name", "") == "attach" for part in cls.body)]
+    docstrings = [ast.get_docstring(cls) for cls in methods or classes]
     return next((text.partition("\n")[0] for text in docstrings if text), path.stem)
 
 

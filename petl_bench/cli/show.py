@@ -20,7 +20,7 @@ def show(
     from petl_bench.cards import KINDS, SCHEMAS, card_files, read_card
     from petl_bench.registry import BACKBONES, METHODS
 
-    if name.endswith(".toml") and Path(name).is_file():
+    if name.endswith((".toml", ".py")) and Path(name).is_file():
         print(read_text(Path(name)), end="")
         return
     known: set[str] = {*BACKBONES.names(), *METHODS.plugins}

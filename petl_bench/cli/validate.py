@@ -82,8 +82,13 @@ def _check_method(file: CardFile) -> None:
     except UserError as error:
         raise UserError(f"{file.path}: {error}") from error
     allowed = [*setting_names(choice.implementation.cls.Config), "lr", "weight_decay"]
-    for key in choice.card.search_space:
+    for key, dimension in choice.card.search_space.items():
         _known(file, "search_space", key, allowed)
+        for value in dimension.choices or (dimension.low, dimension.high):
+            try:
+                resolve_settings(choice, "", {key: value})
+            except UserError as error:
+                raise UserError(f"{file.path}: search_space: {error}") from error
     published = {reference.benchmark for reference in choice.card.reference}
     for name in choice.card.overrides:
         _known(file, "for", name, {*card_files("benchmarks"), *published})

@@ -39,3 +39,5 @@ class LocalExecutor:
                 yield run, train_run(run, self.workbench, partial(on_epoch, run))
             except Exception as error:
                 yield run, error
+            except SystemExit as error:  # from a method's code: one run may not end the others
+                yield run, RuntimeError(f"the method calls sys.exit({error.code!r})")

@@ -15,7 +15,7 @@ from petl_bench.methods.placement import NORM_BEFORE, Placement, select_layers
 
 
 class AdapterConfig(MethodConfig):
-    """Bottleneck r = floor(d / reduction_rate)."""
+    """Bottleneck r = floor(d / reduction_rate), as arXiv 2312.03694 has it; its released code rounds."""
 
     reduction_rate: PositiveInt
     placement: Annotated[Placement, Introduced(Placement())] = Placement()
@@ -28,7 +28,7 @@ class AdapterMethod(Method):
     """
 
     config: AdapterConfig
-    literature_channels: ClassVar[int]
+    literature_channels: ClassVar[int | None] = None
     """The r of the literature, named where a backbone's hidden size leaves very little."""
 
     @abstractmethod
@@ -55,7 +55,7 @@ class AdapterMethod(Method):
         select_layers(self.config.placement.layers, geometry.layers)
 
     def remark(self, geometry: Geometry) -> str:
-        if self.channels(geometry) >= 4:
+        if self.literature_channels is None or self.channels(geometry) >= 4:
             return ""
         same = max(1, geometry.hidden_size // self.literature_channels)
         return (

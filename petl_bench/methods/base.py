@@ -46,6 +46,9 @@ class Method(ABC):
     numerics_version: ClassVar[int] = 1
     """Bumped when the method would give other numbers for the same Config."""
 
+    fixed_start: ClassVar[bool] = False
+    """Whether trained tensors start at values that are neither constant nor drawn (a basis, an identity)."""
+
     card: ClassVar[dict[str, Any]] = {}
     """What a method card would hold, for a method that comes without one: ``{"optimizer": {"lr": 1e-2}}``."""
 

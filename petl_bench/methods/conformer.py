@@ -74,8 +74,10 @@ class Conformer(AdapterMethod):
 
     def check(self, geometry: Geometry) -> None:
         super().check(geometry)
-        if self.config.norm == "layer" and self.channels(geometry) == 1:
-            raise ValueError("norm = 'layer' over one channel leaves nothing of it; lower reduction_rate")
+        if self.config.norm == "layer" and self.channels(geometry) < 3:
+            raise ValueError(
+                "norm = 'layer' over fewer than 3 channels leaves no more than signs; lower reduction_rate"
+            )
 
     def build(self, geometry: Geometry) -> nn.Module:
         config = self.config

@@ -12,16 +12,26 @@ from petl_bench.backbones.base import LayerSite, Site
 
 ALIASES = {"pfeiffer": "ffn", "houlsby": "both"}
 NORM_BEFORE: dict[LayerSite, LayerSite] = {"mhsa": "norm_mhsa", "ffn": "norm_ffn"}
+ALLOWED_LAYERS = "give 'all', a list such as [0, 5], 'first:4', 'last:4' or 'every:2'"
 Location = Annotated[
     Literal["ffn", "mhsa", "both"],
     BeforeValidator(lambda name: ALIASES.get(name, name) if isinstance(name, str) else name),
 ]
+Position = Annotated[Literal["before", "after"] | None, BeforeValidator(lambda name: None if name == "none" else name)]
+
+
+def _one_layer_is_a_list(layers: Any) -> Any:
+    if type(layers) is int:
+        return (layers,)
+    if isinstance(layers, str) or (isinstance(layers, list | tuple) and all(type(layer) is int for layer in layers)):
+        return layers
+    raise ValueError(ALLOWED_LAYERS)
 
 
 def _checked_layers(layers: str | tuple[int, ...]) -> str | tuple[int, ...]:
     if isinstance(layers, str):
         if layers != "all" and not re.fullmatch(r"(first|last|every):[1-9]\d{0,3}", layers):
-            raise ValueError("give 'all', a list such as [0, 5], 'first:4', 'last:4' or 'every:2'")
+            raise ValueError(ALLOWED_LAYERS)
         return layers
     if not layers or min(layers) < 0:
         raise ValueError("name at least one layer; layers are counted from 0")
@@ -30,7 +40,7 @@ def _checked_layers(layers: str | tuple[int, ...]) -> str | tuple[int, ...]:
 
 Layers = Annotated[
     str | tuple[int, ...],
-    BeforeValidator(lambda value: (value,) if type(value) is int else value),
+    BeforeValidator(_one_layer_is_a_list),
     AfterValidator(_checked_layers),
 ]
 """``all``, numbers from 0, ``first:n``, ``last:n``, or ``every:n`` (0, n, 2n, ...)."""
@@ -74,7 +84,7 @@ class Placement(BaseModel):
 
     location: Location = "ffn"
     form: Literal["parallel", "sequential"] = "parallel"
-    position: Literal["before", "after"] | None = None
+    position: Position = None
     residual: bool = False
     layers: Layers = "all"
 
@@ -83,7 +93,11 @@ class Placement(BaseModel):
     def _parallel_is_before(cls, data: Any) -> Any:
         if not isinstance(data, dict | Placement):
             raise ValueError("it is set key by key, as in placement.location = 'ffn'")
-        if isinstance(data, dict) and data.get("position") is None and data.get("form", "parallel") == "parallel":
+        if (
+            isinstance(data, dict)
+            and data.get("position") in (None, "none")
+            and data.get("form", "parallel") == "parallel"
+        ):
             return {**data, "position": "before"}
         return data
 

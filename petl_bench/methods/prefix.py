@@ -18,7 +18,7 @@ class Prefix(Method):
     """``tokens``: half of them keys, half values, in every chosen layer, after the layer's own projections."""
 
     class Config(MethodConfig):
-        tokens: Annotated[int, Field(ge=2, multiple_of=2)] = 24
+        tokens: Annotated[int, Field(ge=2, le=10_000, multiple_of=2)] = 24
         layers: Layers = "all"
 
     config: Config

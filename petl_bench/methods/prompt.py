@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+from typing import Annotated
 
 import torch
-from pydantic import PositiveInt
+from pydantic import Field
 from torch import Tensor, nn
 
 from petl_bench.backbones.base import Backbone, Geometry
@@ -32,7 +33,7 @@ class Prompt(Method):
     """
 
     class Config(MethodConfig):
-        tokens: PositiveInt = 25
+        tokens: Annotated[int, Field(gt=0, le=10_000)] = 25
         deep: bool = True
 
     config: Config

@@ -63,20 +63,28 @@ def take_steps(backbone: Backbone, inputs: Tensor, steps: int = 2) -> dict[str, 
     return largest
 
 
-def traits(backbone: AST) -> dict[str, Any]:
-    """What a backbone is beside its tensors: per module its mode, hooks, attributes and what of it trains."""
-    found: dict[str, Any] = {
-        name: (
-            module.training,
-            len(module._forward_hooks),
-            len(module._forward_pre_hooks),
-            len(module._backward_hooks),
-            sorted(vars(module)),
-            [parameter.requires_grad for parameter in module.parameters(recurse=False)],
-        )
-        for name, module in backbone.named_modules()
-    }
-    return found | {"attention function": backbone.model.config._attn_implementation}
+def trained_outside(backbone: AST, inputs: Tensor) -> list[str]:
+    """Tensors that a backward pass reaches, but that the backbone does not train: names, or shapes of unknown ones."""
+    loss = backbone.train()(inputs.to(next(backbone.parameters()).dtype)).sum()
+    trained = {id(parameter) for parameter in backbone.trained_parameters()}
+    names = {id(parameter): name for name, parameter in backbone.named_parameters()}
+    leaves = {id(leaf): leaf for leaf in _leaves(loss)}
+    return [
+        names.get(key, f"a tensor of shape {list(leaf.shape)}") for key, leaf in leaves.items() if key not in trained
+    ]
+
+
+def _leaves(loss: Tensor) -> Iterator[Tensor]:
+    """The tensors with requires_grad that a loss was computed from."""
+    seen, open_nodes = set(), [loss.grad_fn]
+    while open_nodes:
+        node: Any = open_nodes.pop()
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        if hasattr(node, "variable"):
+            yield node.variable
+        open_nodes.extend(parent for parent, _ in node.next_functions)
 
 
 @contextmanager
@@ -96,3 +104,10 @@ def empty_memory_is_nan() -> Iterator[None]:
     finally:
         torch.use_deterministic_algorithms(deterministic, warn_only=warn_only)
         switch.fill_uninitialized_memory = fill
+
+
+def is_poisoned(tensor: Tensor) -> bool:
+    """Whether a tensor holds what ``empty_memory_is_nan`` puts into memory: NaN, or the largest whole number."""
+    if tensor.is_floating_point():
+        return bool(tensor.isnan().any())
+    return tensor.dtype != torch.bool and bool((tensor == torch.iinfo(tensor.dtype).max).any())

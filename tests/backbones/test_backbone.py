@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -94,6 +95,24 @@ def test_an_input_can_be_replaced() -> None:
     bias = backbone.model.layernorm.bias
     assert not torch.equal(plain, backbone.tokens(features))
     torch.testing.assert_close(backbone.tokens(features), bias.expand_as(plain))
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda b: b.site("mlp", 0), "no site 'mlp'; there are layer_in, mhsa, "),
+        (lambda b: b.site("mhsa"), "site 'mhsa' is .* a layer"),
+        (lambda b: b.site("norm_final", 0), "site 'norm_final' is .*the model"),
+        (lambda b: b.add("x", torch.nn.Linear(1, 1), "adapters"), "role 'adapters': give one of adapter, bias, norm"),
+        (lambda b: b.add("x", torch.nn.Linear(1, 1), "head"), "role 'head'"),
+        (lambda b: b.unfreeze("norm_final", role="heads"), "role 'heads'"),
+        (lambda b: b.add("x", torch.nn.Linear(1, 1), "adapter", redundant=["bais"]), "'bais' is no parameter of 'x'"),
+        (lambda b: [b.add("x", torch.nn.Linear(1, 1), "adapter") for _ in range(2)], "two attachments are called 'x'"),
+    ],
+)
+def test_what_is_not_there_is_refused_in_words(call: Callable[[AST], object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        call(Mini.load(None, frames=100))
 
 
 def test_trained_state_is_a_real_copy_with_buffers() -> None:

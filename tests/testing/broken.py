@@ -67,6 +67,15 @@ class DeadParameters(Sound):
         return WithDiscardedNorm()
 
 
+class ForgetsToAdd(Sound):
+    """What trains is not in the backbone, so no optimizer and no record sees it."""
+
+    def attach(self, backbone: Backbone) -> None:
+        super().attach(backbone)
+        forgotten = self.module(backbone.geometry.hidden_size)
+        backbone.site("ffn", 1).on_output(lambda x, y: y + 0 * forgotten(y))
+
+
 class DeclaresLiveParameters(Sound):
     def attach(self, backbone: Backbone) -> None:
         module = self.module(backbone.geometry.hidden_size)
@@ -112,6 +121,14 @@ class LeavesAHook(Sound):
         backbone.module_at("ffn", 1).register_forward_hook(lambda module, arguments, output: output * 2)
 
 
+class ChangesAnAttribute(Sound):
+    def attach(self, backbone: Backbone) -> None:
+        super().attach(backbone)
+        for module in backbone.model.modules():
+            if isinstance(module, nn.Dropout):
+                module.p = 0.5
+
+
 class NotInBfloat16(Sound):
     """Its own tensor stays in single precision where the backbone's are not."""
 
@@ -127,6 +144,16 @@ class UninitialisedMemory(Sound):
         module = super().module(width)
         module.register_buffer("scratch", torch.empty(width))
         return module
+
+
+class UninitialisedOnTheWay(Sound):
+    def module(self, width: int) -> nn.Module:
+        class WithScratch(Gain):
+            def forward(self, x: Tensor) -> Tensor:
+                scratch = torch.empty(1).clamp(0, 0)  # NaN stays NaN, anything else is 0
+                return super().forward(x) + scratch
+
+        return WithScratch(width)
 
 
 class OneLengthOnly(Sound):
@@ -154,6 +181,27 @@ class DrawsElsewhere(Sound):
         return module
 
 
+class StartsAlike(Sound):
+    """A generator of its own, with a seed of its own."""
+
+    def module(self, width: int) -> nn.Module:
+        module: Any = super().module(width)
+        module.gain.data += torch.rand(width, generator=torch.Generator().manual_seed(0))
+        return module
+
+
+class DropsByNumpy(Sound):
+    """Two trainings of one seed differ."""
+
+    def module(self, width: int) -> nn.Module:
+        class Dropping(Gain):
+            def forward(self, x: Tensor) -> Tensor:
+                keep = np.random.rand() if self.training else 1.0  # noqa: NPY002
+                return super().forward(x) * keep
+
+        return Dropping(width)
+
+
 class SeedsTorch(Sound):
     def module(self, width: int) -> nn.Module:
         torch.manual_seed(0)
@@ -166,15 +214,20 @@ BROKEN: dict[type[Method], str] = {
     ConfigThatDrifts: "config_survives_json",
     ClaimsIdentity: "starts_as_identity",
     DeadParameters: "every_parameter_can_matter",
+    ForgetsToAdd: "every_parameter_can_matter",
     DeclaresLiveParameters: "every_parameter_can_matter",
     ChangesFrozenWeights: "frozen_weights_stay",
     WrongFormula: "parameter_count_is_the_formula",
     HiddenState: "saved_and_loaded_it_is_the_same",
     LeavesAHook: "detach_restores_the_backbone",
+    ChangesAnAttribute: "detach_restores_the_backbone",
     NotInBfloat16: "bf16_is_finite",
     UninitialisedMemory: "no_memory_is_left_uninitialised",
+    UninitialisedOnTheWay: "no_memory_is_left_uninitialised",
     OneLengthOnly: "sizes_and_lengths",
     MixesClips: "clips_do_not_see_each_other",
     DrawsElsewhere: "seeds_are_honoured",
+    StartsAlike: "seeds_are_honoured",
+    DropsByNumpy: "seeds_are_honoured",
     SeedsTorch: "seeds_are_honoured",
 }

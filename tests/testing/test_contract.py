@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+import torch
 
+from petl_bench.backbones.base import Backbone
 from petl_bench.cards import card_files
 from petl_bench.methods.base import Method
 from petl_bench.switches import PROFILES, Switches
@@ -27,7 +29,9 @@ VARIANTS: list[tuple[str, dict[str, Any], Switches]] = [
     ("bitfit", {"layers": "first:1"}, Switches()),
     ("linear", {}, Switches(train_norms=False)),
 ]
-SHIPPED = [(name, {}, profile) for name in card_files("methods") for profile in PROFILES.values()]
+SHIPPED = [(name, {}, PROFILES["corrected"]) for name in card_files("methods")]
+AS_PUBLISHED = [(name, {}, PROFILES["published"]) for name in ("lora", "bottleneck", "prompt_deep")]
+"""Methods whose code looks at the switches."""
 
 
 def contract(method: str | type[Method], settings: dict[str, Any], switches: Switches) -> MethodContract:
@@ -40,7 +44,7 @@ def violated(findings: list[Finding]) -> dict[str, str]:
     return {finding.rule: finding.detail for finding in findings if finding.outcome == "violated"}
 
 
-@pytest.mark.parametrize(("name", "settings", "switches"), [*SHIPPED, *VARIANTS])
+@pytest.mark.parametrize(("name", "settings", "switches"), [*SHIPPED, *AS_PUBLISHED, *VARIANTS])
 def test_shipped_methods_keep_the_contract(name: str, settings: dict[str, Any], switches: Switches) -> None:
     findings = list(contract(name, settings, switches).findings())
     assert len(findings) == len(MethodContract.rules())
@@ -71,6 +75,30 @@ def test_a_method_that_fits_nothing_violates_the_rule_on_sizes_alone() -> None:
 
 def test_a_method_that_refuses_the_small_backbone_is_tried_on_the_full_size_one() -> None:
     assert contract("conformer", {"reduction_rate": 300}, Switches()).backbone().geometry.hidden_size == 768
+
+
+class HoldsConstants(Sound):
+    """Sound: an infinite mask among its buffers, a single-precision basis that is no buffer, one module at two sites."""
+
+    def attach(self, backbone: Backbone) -> None:
+        width = backbone.geometry.hidden_size
+        module, basis = self.module(width), torch.eye(width)
+        module.register_buffer("mask", torch.full((2, 2), -torch.inf))
+        for name, layer in (("gain", 0), ("again", 1)):
+            backbone.add(name, module, "adapter")
+            backbone.site("ffn", layer).on_output(lambda x, y: module(y @ basis))
+
+
+def test_a_sound_method_is_not_accused() -> None:
+    assert not violated(list(contract(HoldsConstants, {}, Switches()).findings()))
+
+
+def test_a_method_that_ends_the_process_is_a_violation() -> None:
+    class Leaves(Sound):
+        def attach(self, backbone: Backbone) -> None:
+            raise SystemExit(0)
+
+    assert "SystemExit" in violated(list(contract(Leaves, {}, Switches()).findings()))["sizes_and_lengths"]
 
 
 class TestLinear(MethodContract):
