@@ -12,6 +12,7 @@ from rich.table import Table
 
 from petl_bench.cli._options import count
 from petl_bench.errors import UserError
+from petl_bench.leaderboard.pages import thousands
 from petl_bench.leaderboard.summary import summary
 from petl_bench.plan import Plan
 from petl_bench.results import ResultsTree, RunRecord, read_record
@@ -59,7 +60,7 @@ def _score_columns() -> dict[str, Cell]:
         "mean": lambda row: f"{100 * row['score']:.2f}",
         "fold sd": lambda row: "-" if pd.isna(row["fold_sd"]) else f"{100 * row['fold_sd']:.2f}",
         "runs": lambda row: f"{row['runs']}/{row['expected']}",
-        "adapted": lambda row: _thousands(row["adapted_parameters"]),
+        "adapted": lambda row: thousands(row["adapted_parameters"]),
         "share": lambda row: f"{100 * row['share']:.2f}%",
         "s/run": lambda row: f"{row['seconds']:.1f}",
     }
@@ -69,11 +70,11 @@ def _parameter_columns(frame: pd.DataFrame) -> dict[str, Cell]:
     """One column per role that some method trains, and the count as the literature prints it."""
     roles = [role for role in ROLES if frame[role].sum() > 0]
     columns: dict[str, Cell] = {role: _role_cell(role) for role in roles}
-    return columns | {"as published": lambda row: _thousands(row["published_count"])}
+    return columns | {"as published": lambda row: thousands(row["published_count"])}
 
 
 def _role_cell(role: str) -> Cell:
-    return lambda row: _thousands(row[role])
+    return lambda row: thousands(row[role])
 
 
 def _table(frame: pd.DataFrame, columns: dict[str, Cell]) -> Table:
@@ -111,10 +112,3 @@ def _reading(plan: Plan, records: Sequence[RunRecord], frame: pd.DataFrame) -> l
 def _print(console: Console, lines: Sequence[str]) -> None:
     for line in lines:
         console.print(escape(line), highlight=False, soft_wrap=True)
-
-
-def _thousands(number: float) -> str:
-    """A parameter count in at most six characters: 1,536, 98.3K, 85.7M."""
-    if number < 10_000:
-        return f"{int(number):,}"
-    return f"{number / 1e3:.1f}K" if number < 999_950 else f"{number / 1e6:.1f}M"

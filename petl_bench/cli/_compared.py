@@ -1,0 +1,161 @@
+"""What ``compare`` prints of a table: scores, differences with verdicts, clips, and what more runs would show."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from petl_bench.leaderboard.pages import percent, plus_minus, ranges
+from petl_bench.leaderboard.report import Data
+
+Columns = dict[str, Callable[[Data], str]]
+LETTERS = "rows that share a letter are not significantly different (Holm over all pairs)"
+DAGGER = "†: not significantly worse than the best (Holm over all pairs)"
+
+
+def print_table(report: Data, *, margin: float | None, verbose: bool) -> None:
+    """One table's comparison."""
+    console = Console(highlight=False)
+    _say(console, f"\n{report['benchmark']}, backbone {report['backbone']}, profile {report['profile']}")
+    _say(
+        console,
+        f"{report['test_clips']:,} test clips of {report['sources']:,} sources, {report['folds']} folds, seeds "
+        f"{ranges(report['seeds'])}; {report['metric'].replace('_', ' ')}, percent\n",
+    )
+    rows = report["comparisons"]
+    console.print(_grid(report["rows"], _score_columns(report)))
+    _say(console, "")
+    console.print(_grid(rows, DIFFERENCES, name=_pair))
+    _say(console, "")
+    console.print(_grid(rows, DETAILS, name=_pair))
+    if margin is not None:
+        _say(console, f"\nwithin {margin:g} points, declared beforehand")
+        console.print(_grid(rows, MARGIN, name=_pair))
+    if verbose:
+        _say(console, "\nother questions: these trained models on new clips; training on exactly these clips")
+        console.print(_grid(rows, OTHER_TESTS, name=_pair))
+    _say(console, "")
+    for note in _notes(report):
+        _say(console, f"- {note}")
+
+
+def print_over_datasets(rows: Sequence[Data]) -> None:
+    """Mean differences over data sets."""
+    console = Console(highlight=False)
+    names = list(rows[0]["differences"])
+    _say(console, f"\nover {len(names)} data sets: {', '.join(names)} (* significant there, Holm)\n")
+    columns: Columns = {name: _on_dataset(name) for name in names}
+    columns |= {
+        "mean": lambda row: _signed(row["mean"]),
+        "95% interval": _interval,
+        "p Holm": lambda row: _p(row["p_holm"]),
+        "won/tied/lost": lambda row: f"{row['wins']}/{row['ties']}/{row['losses']}",
+    }
+    if rows[0]["p_new_data_set"] is not None:
+        columns["p new"] = lambda row: _p(row["p_new_data_set"])
+    console.print(_grid(rows, columns, name=_pair))
+    _say(console, "\n- the mean is over these data sets and no others; p new: for data sets not seen, of low power")
+
+
+def _on_dataset(name: str) -> Callable[[Data], str]:
+    return lambda row: _signed(row["differences"][name]) + ("*" if name in row["significant"] else "")
+
+
+def _score_columns(report: Data) -> Columns:
+    columns: Columns = {
+        "score": lambda row: percent(row["score"]),
+        "+-95%": plus_minus,
+        "fold sd": lambda row: percent(row["fold_sd"]),
+        "seed sd": lambda row: percent(row["seed_sd"]),
+        "": lambda row: row["letters"] or ("†" if row["not_worse_than_best"] else ""),
+        "trained": lambda row: f"{100 * row['share']:.2f}%",
+        "runs": lambda row: f"{row['runs']}/{row['expected_runs']}",
+    }
+    return columns
+
+
+def _pair(row: Data) -> str:
+    return f"{row['method']} - {row['reference']}"
+
+
+DIFFERENCES: Columns = {
+    "points": lambda row: _signed(row["difference"]),
+    "95% interval": lambda row: _interval(row),
+    "p": lambda row: _p(row["p"]),
+    "p Holm": lambda row: _p(row["p_holm"]),
+    "p cons.": lambda row: _p(row["p_conservative"]),
+    "verdict": lambda row: row["verdict"].partition(":")[0],
+}
+DETAILS: Columns = {
+    "P(higher)": lambda row: f"{row['probability_of_superiority']:.2f}",
+    "both wrong": lambda row: _clips(row, "both_wrong"),
+    "only first": lambda row: _clips(row, "only_first"),
+    "only second": lambda row: _clips(row, "only_second"),
+    "test": lambda row: row["test"],
+}
+MARGIN: Columns = {
+    "non-inferior p": lambda row: _p(row["p_non_inferior_holm"]),
+    "equivalent p": lambda row: _p(row["p_equivalent_holm"]),
+    "P(within)": lambda row: _p(row["probability_within_margin"]),
+}
+OTHER_TESTS: Columns = {
+    "sign-flip p": lambda row: _p(row["sign_flip_p"]),
+    "Welch p": lambda row: _p(row["welch_p"]),
+    "fold t p": lambda row: _p(row["fold_test_p"]),
+    "SE sources": lambda row: percent(row["standard_error_of_sources"]),
+    "SE runs": lambda row: percent(row["standard_error_of_runs"]),
+}
+
+
+def _notes(report: Data) -> list[str]:
+    rows = report["comparisons"]
+    notes = [LETTERS if any(row["letters"] for row in report["rows"]) else DAGGER]
+    notes += dict.fromkeys(f"p answers: {row['question']}" for row in rows)
+    notes.append("p cons.: the corrected resampled t-test, a guard against overlapping training sets")
+    if floors := [row["detectable_floor"] for row in rows if row.get("detectable_floor") is not None]:
+        low, high = (percent(value) for value in (min(floors), max(floors)))
+        needed = low if low == high else f"{low} to {high}"
+        notes.append(f"with any number of seeds, 80% power needs a true difference of {needed} points on these clips")
+    for row in rows:
+        if (seeds := row.get("seeds_for_margin")) is not None:
+            notes.append(f"{_pair(row)}: about {max(2, round(seeds + 0.5))} seeds to find a difference of the margin")
+    if report["backbone_note"]:
+        notes.append(f"backbone {report['backbone']}: {report['backbone_note']}")
+    reasons = [row["verdict"] for row in rows if row["verdict"].startswith("no test")]
+    every = [*notes, *report["notes"], *reasons, *(note for row in rows for note in row["notes"])]
+    return list(dict.fromkeys(every))
+
+
+def _grid(rows: Sequence[Data], columns: Columns, name: Callable[[Data], str] = lambda row: row["method"]) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 1))
+    table.add_column("", overflow="fold")
+    for head in columns:
+        table.add_column(head, justify="left" if head == "verdict" else "right", no_wrap=head != "verdict")
+    for row in rows:
+        table.add_row(escape(name(row)), *(cell(row) for cell in columns.values()))
+    return table
+
+
+def _say(console: Console, text: str) -> None:
+    console.print(escape(text), soft_wrap=True)
+
+
+def _signed(value: float | None) -> str:
+    return "-" if value is None else f"{100 * value:+.2f}"
+
+
+def _interval(row: Data) -> str:
+    return "-" if row["low"] is None else f"{100 * row['low']:+.2f} to {100 * row['high']:+.2f}"
+
+
+def _p(value: float | None) -> str:
+    if value is None:
+        return "-"
+    return "<.0001" if value < 1e-4 else f"{value:.4f}"
+
+
+def _clips(row: Data, key: str) -> str:
+    return "-" if row["clips"] is None else f"{row['clips'][key]:.0f}"

@@ -1,0 +1,48 @@
+"""``petl-bench results``: merge trees, clear away what is left over, bring records up to date."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from petl_bench.cli._options import count
+from petl_bench.errors import UserError
+
+
+def results(
+    action: Annotated[
+        Literal["merge", "prune", "migrate"],
+        typer.Argument(
+            help="merge: copy runs of other trees into this one. prune: delete unfinished, damaged and made-up-for "
+            "leftovers. migrate: rewrite records as this version writes them."
+        ),
+    ],
+    sources: Annotated[list[Path] | None, typer.Argument(help="merge: the trees to copy from.")] = None,
+    tree: Annotated[Path, typer.Option("--results", help="Results folder.", show_default=True)] = Path("results"),
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
+) -> None:
+    """Merge, prune or migrate results trees."""
+    from petl_bench.results import ResultsTree
+    from petl_bench.upkeep import merge, migrate, prune
+
+    target = ResultsTree(tree.expanduser())
+    if (action == "merge") != bool(sources):
+        raise UserError("results merge SOURCE...: name the trees to copy from; prune and migrate take none")
+    if action != "merge" and not target.root.is_dir():
+        raise UserError(f"--results {tree}: no such folder")
+    if action == "merge":
+        for source in sources or []:
+            if not source.expanduser().is_dir():
+                raise UserError(f"results merge {source}: no such folder")
+        done = [
+            line
+            for source in sources or []
+            for line in merge(ResultsTree(source.expanduser()), target, dry_run=dry_run)
+        ]
+    else:
+        done = (prune if action == "prune" else migrate)(target, dry_run=dry_run)
+    for line in done:
+        print(line)
+    print(f"{count(len(done), 'change')}{' would be made' if dry_run else ''}")

@@ -1,0 +1,60 @@
+"""Per-fold tables as papers print them, and the curves behind them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from petl_bench.errors import UserError
+from petl_bench.files import read_text
+from petl_bench.leaderboard.tables import Row
+
+Data = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class FoldLine:
+    """One fold's metrics as fractions, seeds averaged: best validation epoch, and test of the epoch that was tested."""
+
+    fold: int
+    seeds: int
+    validation: float
+    test: float
+
+
+def fold_lines(row: Row) -> list[FoldLine]:
+    """One line per fold that was run."""
+    lines = []
+    for fold in sorted({run.record.spec.fold for run in row.runs}):
+        records = [run.record for run in row.runs if run.record.spec.fold == fold]
+        metric = records[0].spec.data.metric
+        validation, test = (
+            float(np.mean([record.train_info.metrics[part][metric] for record in records]))
+            for part in ("validation", "test")
+        )
+        lines.append(FoldLine(fold, len(records), validation, test))
+    return lines
+
+
+def mean_and_sd(values: Sequence[float], *, population: bool = False) -> tuple[float, float | None]:
+    """Mean and standard deviation: of a sample (ddof 1), or as published tables often have it (``population``, ddof 0).
+
+    No deviation of one value.
+    """
+    if len(values) < 2:
+        return float(np.mean(values)), None
+    return float(np.mean(values)), float(np.std(values, ddof=0 if population else 1))
+
+
+def read_epochs(folder: Path) -> list[Data]:
+    """The epochs of a run folder, in order. Raises UserError where they are damaged."""
+    path = folder / "epochs.jsonl"
+    try:
+        return [json.loads(line) for line in read_text(path).splitlines() if line.strip()]
+    except ValueError as error:
+        raise UserError(f"{path}: not readable epochs ({error})") from error

@@ -1,0 +1,86 @@
+"""Names of configurations, from cards as they are now: a row is called after the card that its runs equal.
+
+Torch-free: the defaults in a method's code are not known here, so what a card said when the run was made is compared
+with what it says now; a value that only one of the two names is compared with the value that was resolved.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from petl_bench.cards import CardFile, MethodCard, Optimizer, card_files, read_card
+from petl_bench.errors import UserError
+from petl_bench.results import RunRecord
+from petl_bench.settings import flat, settings_of_card
+
+
+@dataclass(frozen=True)
+class Name:
+    """What a configuration is called; ``variant`` where it equals no card. ``card`` is the one it equals."""
+
+    text: str
+    variant: bool
+    card: MethodCard | None = None
+
+
+class Namer:
+    """The method cards there are: those of the working directory and the built-in ones, unreadable ones left out."""
+
+    def __init__(self) -> None:
+        self.cards: dict[str, MethodCard] = {}
+        for file in card_files("methods").values():
+            if (card := _readable(file)) is not None:
+                self.cards[file.name] = card
+
+    def name(self, record: RunRecord) -> Name:
+        """The name of a run's configuration."""
+        info = record.meta_info.method_info
+        ran_as = str(info.get("name", record.spec.method.implementation))
+        matching = [name for name, card in self.cards.items() if _equals(card, record)]
+        if matching:
+            told = {name: len(settings_of_card(self.cards[name], "")) for name in matching}
+            name = ran_as if ran_as in matching and info else max(matching, key=lambda name: told[name])
+            return Name(name, False, self.cards[name])
+        overrides: dict[str, Any] = info.get("overrides", {})
+        if not overrides and ran_as not in self.cards:
+            return Name(ran_as, False)
+        said = ", ".join(f"{key} = {_text(value)}" for key, value in sorted(overrides.items()))
+        return Name(f"{ran_as} ({said or 'not as its card is now'})", True)
+
+
+def _readable(file: CardFile) -> MethodCard | None:
+    if file.path.suffix != ".toml":
+        return None
+    try:
+        return read_card(file, MethodCard)
+    except UserError:
+        return None
+
+
+def _equals(card: MethodCard, record: RunRecord) -> bool:
+    """Whether a run has what the card says for its benchmark, and nothing else that was set."""
+    method, info = record.spec.method, record.meta_info.method_info
+    implementation = card.implementation.rpartition(":")[2] if ".py:" in card.implementation else card.implementation
+    if implementation != method.implementation:
+        return False
+    said = settings_of_card(card, record.meta_info.dataset_info["name"])
+    of_optimizer = {key: said.pop(key) for key in list(said) if key in Optimizer.model_fields}
+    optimizer = Optimizer.model_validate({**card.optimizer.model_dump(), **of_optimizer})
+    given = {**info.get("settings", {}), **info.get("overrides", {})}
+    given = {key: value for key, value in given.items() if key not in Optimizer.model_fields}
+    return optimizer == record.spec.training.optimizer and _same(said, given, flat(method.hyperparameters))
+
+
+def _same(said: Mapping[str, Any], given: Mapping[str, Any], resolved: Mapping[str, Any]) -> bool:
+    """Whether two sets of settings come to the same, where ``resolved`` holds the values of what is not said."""
+    return all(
+        _text(said.get(key, resolved.get(key))) == _text(given.get(key, resolved.get(key)))
+        for key in said.keys() | given.keys()
+    )
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, default=str)

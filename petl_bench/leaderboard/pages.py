@@ -1,0 +1,169 @@
+"""Reports of tables as Markdown, CSV and JSON. Names from outside are escaped."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from collections.abc import Sequence
+
+from tabulate import tabulate
+
+from petl_bench.leaderboard.report import Data
+
+ROLES = ("adapter", "bias", "norm", "backbone", "head")
+INTRODUCTION = """# Leaderboard
+
+Scores are percent of the test clips, +-95% the interval of the training procedure on data like this (fold and seed sd
+are spread, not uncertainty). Rows marked † are not significantly worse than the best at 5%, after Holm over all pairs;
+rows that share a letter are not significantly different. Tables of other clips, backbone, recipe or switches are other
+tables: their rows do not compare.
+"""
+
+
+def markdown(reports: Sequence[Data]) -> str:
+    """The page: one section per table."""
+    sections = [_section(report) for report in reports] or ["No runs yet.\n"]
+    return "\n".join([INTRODUCTION, *sections])
+
+
+def csv_text(reports: Sequence[Data]) -> str:
+    """One line per row of any table, fractions in full."""
+    lines = [_csv_row(report, row) for report in reports for row in report["rows"]]
+    text = io.StringIO()
+    if lines:
+        writer = csv.DictWriter(text, list(lines[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(lines)
+    return text.getvalue()
+
+
+def json_text(reports: Sequence[Data]) -> str:
+    """The reports as they are."""
+    return json.dumps(list(reports), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def escaped(text: str) -> str:
+    """Text that Markdown shows as it is, in one line and in one cell."""
+    return re.sub(r"([\\`*_{}\[\]<>|#~])", r"\\\1", " ".join(text.split()))
+
+
+def percent(value: float | None) -> str:
+    return "-" if value is None else f"{100 * value:.2f}"
+
+
+def plus_minus(row: Data) -> str:
+    """Half a symmetric interval, or both ends of one that is not."""
+    if row["low"] is None:
+        return "-"
+    below, above = row["score"] - row["low"], row["high"] - row["score"]
+    if abs(below - above) < 5e-5:
+        return f"{100 * above:.2f}"
+    return f"[{percent(row['low'])}, {percent(row['high'])}]"
+
+
+def ranges(numbers: Sequence[int]) -> str:
+    """Ascending whole numbers with runs joined: 0-4, 7."""
+    starts = [number for number in numbers if number - 1 not in numbers]
+    ends = [number for number in numbers if number + 1 not in numbers]
+    return ", ".join(
+        str(first) if first == last else f"{first}-{last}" for first, last in zip(starts, ends, strict=True)
+    )
+
+
+def thousands(number: float) -> str:
+    """A parameter count in at most six characters: 1,536, 98.3K, 85.7M."""
+    if number < 10_000:
+        return f"{int(number):,}"
+    return f"{number / 1e3:.1f}K" if number < 999_950 else f"{number / 1e6:.1f}M"
+
+
+def _section(report: Data) -> str:
+    lines = [
+        f"## {escaped(report['benchmark'])}, backbone {escaped(report['backbone'])}, profile {report['profile']}",
+        "",
+    ]
+    lines += [_conditions(report), "", _scores(report), "", _parameters(report), ""]
+    lines += [f"- {escaped(note)}" for note in _notes(report)]
+    return "\n".join(lines) + "\n"
+
+
+def _conditions(report: Data) -> str:
+    seeds = ranges(report["seeds"])
+    training, protocol = report["training"], report["protocol"]
+    folds = f"{report['folds']} folds" if report["folds"] > 1 else "one split"
+    partial = f", at most {report['limit']} clips per class and fold" if report["limit"] else ""
+    return (
+        f"{report['metric'].replace('_', ' ')} on {report['test_clips']:,} test clips of {report['sources']:,} sources"
+        f"{partial}; {folds} ({protocol['validation']} validation), seeds {seeds}; {training['epochs']} epochs, "
+        f"batch {training['batch_size']}, {training['precision']}."
+    )
+
+
+def _scores(report: Data) -> str:
+    letters = any(row["letters"] for row in report["rows"])
+    lines = []
+    for row in report["rows"]:
+        name = escaped(row["method"]) + (" †" if row["not_worse_than_best"] else "")
+        line = {
+            "method": f"**{name}**" if row["not_worse_than_best"] else name,
+            "score": percent(row["score"]),
+            "+-95%": plus_minus(row),
+            "fold sd": percent(row["fold_sd"]),
+            "seed sd": percent(row["seed_sd"]),
+            **({"": row["letters"]} if letters else {}),
+            "runs": f"{row['runs']}/{row['expected_runs']}",
+            "s/run": f"{row['seconds']:.1f}",
+            "published": "; ".join(_reference(reference) for reference in row["published"]) or "-",
+        }
+        lines.append(line)
+    return _table(lines)
+
+
+def _reference(reference: Data) -> str:
+    configuration = f", {reference['configuration']}" if reference["configuration"] else ""
+    return escaped(f"{reference['accuracy']:.2f} ({reference['source']}{configuration})")
+
+
+def _parameters(report: Data) -> str:
+    roles = [role for role in ROLES if any(row["parameters"][role] for row in report["rows"])]
+    return _table(
+        [
+            {
+                "trained parameters": escaped(row["method"]),
+                **{role: thousands(row["parameters"][role]) for role in roles},
+                "all but head": thousands(row["adapted_parameters"]),
+                "share": f"{100 * row['share']:.2f}%",
+                "as published": thousands(row["published_count"]),
+            }
+            for row in report["rows"]
+        ]
+    )
+
+
+def _table(lines: Sequence[dict[str, str]]) -> str:
+    sides = ["left"] + ["right"] * (len(lines[0]) - 1)
+    return str(tabulate(lines, headers="keys", tablefmt="pipe", disable_numparse=True, colalign=sides))
+
+
+def _notes(report: Data) -> list[str]:
+    notes = [f"backbone {report['backbone']}: {report['backbone_note']}"] if report["backbone_note"] else []
+    if report["unlike_published"] and any(row["published"] for row in report["rows"]):
+        notes.append(f"not as the published values were made: {'; '.join(report['unlike_published'])}")
+    return [*notes, *report["notes"]]
+
+
+def _csv_row(report: Data, row: Data) -> Data:
+    shared = ("benchmark", "backbone", "metric", "profile", "folds", "test_clips", "limit")
+    parameters = {f"parameters_{role}": count for role, count in row["parameters"].items()}
+    kept = {key: value for key, value in row.items() if key not in ("parameters", "published")}
+    return {
+        **{key: report[key] for key in shared},
+        "seeds": " ".join(map(str, report["seeds"])),
+        "epochs": report["training"]["epochs"],
+        "batch_size": report["training"]["batch_size"],
+        **kept,
+        **parameters,
+        "published": "; ".join(f"{ref['accuracy']} ({ref['source']})" for ref in row["published"]),
+    }

@@ -1,0 +1,149 @@
+"""A table in numbers: scores with intervals, who is not worse than the best, parameters, costs, published values.
+
+Everything is plain data, so that Markdown, CSV and JSON say the same. Scores are fractions; numbers are rounded to
+nine digits, so that files are equal on every machine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from statistics import median
+from typing import Any
+
+from petl_bench.cards import BenchmarkCard, card_files, read_card
+from petl_bench.errors import UserError
+from petl_bench.leaderboard.tables import Row, Table
+from petl_bench.results import RunRecord
+from petl_bench.stats.availability import NotAvailable
+from petl_bench.stats.comparisons import Comparisons, compare
+from petl_bench.stats.describe import describe
+from petl_bench.stats.engine import incompleteness
+from petl_bench.switches import describe_switches, profile_of
+
+MOST_COMPARED = 60
+"""Rows up to which all pairs are tested."""
+
+Data = dict[str, Any]
+
+
+def report(table: Table) -> Data:
+    """Everything that a page says of a table."""
+    spec, record = table.spec, table.first.record
+    comparisons = compare([row.scores for row in table.rows]) if len(table.rows) <= MOST_COMPARED else None
+    rows = [_row(row, table, comparisons) for row in table.rows]
+    rows.sort(key=lambda row: (row["incomplete"] != "", -(row["score"] or 0.0), row["method"]))
+    info = record.meta_info.dataset_info
+    return {
+        "benchmark": table.benchmark,
+        "backbone": table.backbone,
+        "backbone_note": record.meta_info.model_info.get("note", ""),
+        "metric": spec.data.metric,
+        "profile": profile_of(spec.switches),
+        "switches": spec.switches.model_dump(),
+        "folds": len(table.folds),
+        "seeds": list(table.seeds),
+        "test_clips": len(table.rows[0].scores.clip_ids),
+        "sources": table.rows[0].scores.source_count,
+        "limit": info["limit"],
+        "training": spec.training.model_dump(mode="json", exclude={"optimizer", "numerics_version"}),
+        "protocol": spec.data.protocol.model_dump(mode="json"),
+        "unlike_published": _unlike_published(table),
+        "rows": rows,
+        "notes": _notes(table, comparisons),
+    }
+
+
+def _row(row: Row, table: Table, comparisons: Comparisons | None) -> Data:
+    first, described = row.runs[0].record, describe(row.scores)
+    info, name = first.train_info, row.name.text
+    interval = described.interval
+    letters = comparisons.letters if comparisons else NotAvailable("too many rows")
+    return {
+        "method": name,
+        "variant": row.name.variant,
+        "incomplete": incompleteness(row.scores, table.folds) or "",
+        "score": number(described.score),
+        "low": None if isinstance(interval, NotAvailable) else number(interval.low),
+        "high": None if isinstance(interval, NotAvailable) else number(interval.high),
+        "interval": "" if isinstance(interval, NotAvailable) else interval.scale,
+        "fold_sd": number(described.fold_sd),
+        "seed_sd": number(described.seed_sd),
+        "letters": "" if isinstance(letters, NotAvailable) else letters.get(name, ""),
+        "not_worse_than_best": bool(comparisons and name in comparisons.not_worse_than_best),
+        "runs": len(row.runs),
+        "expected_runs": len(table.folds) * len(table.seeds),
+        "parameters": info.parameters,
+        "adapted_parameters": info.adapted_parameters,
+        "share": number(info.adapted_parameters / info.num_total_params),
+        "redundant_parameters": info.redundant_parameters,
+        "published_count": info.published_count,
+        "seconds": number(round(median(run.record.run_info.total_time for run in row.runs), 2)),
+        "config_key": first.run_info.config_key,
+        "published": [
+            reference.model_dump(exclude={"benchmark"})
+            for reference in (row.name.card.reference if row.name.card else ())
+            if reference.benchmark == table.benchmark
+        ],
+    }
+
+
+def number(value: float | NotAvailable) -> float | None:
+    """Nine significant digits, or None where there is no number."""
+    return None if isinstance(value, NotAvailable) else float(f"{value:.9g}")
+
+
+def _unlike_published(table: Table) -> list[str]:
+    """In what the table differs from the protocol of its benchmark card and from the literature's code."""
+    spec, record = table.spec, table.first.record
+    found = [] if profile_of(spec.switches) == "published" else [_profile(record)]
+    card = _card(table.benchmark)
+    if card is None:
+        return found
+    if table.backbone != card.backbone:
+        found.append(f"backbone {table.backbone}, not {card.backbone}")
+    ours, theirs = spec.training, card.training
+    for name, is_, wanted in (
+        ("epochs", ours.epochs, theirs.epochs),
+        ("batch size", ours.batch_size, theirs.batch_size),
+        ("precision", ours.precision, "fp32"),
+        ("frames", spec.data.features.frames, card.features.frames),
+        ("validation", spec.data.protocol.validation, card.protocol.validation),
+        ("classes", spec.data.class_count, card.class_count or spec.data.class_count),
+    ):
+        if is_ != wanted:
+            found.append(f"{name} {is_}, not {wanted}")
+    clips = sum(record.meta_info.dataset_info["clips"].values())
+    if card.clip_count is not None and clips != card.clip_count:
+        found.append(f"{clips:,} clips, not {card.clip_count:,}")
+    return found
+
+
+def _profile(record: RunRecord) -> str:
+    switches = record.spec.switches
+    profile = profile_of(switches)
+    return f"profile {profile}" + (f" ({describe_switches(switches)})" if profile == "custom" else "")
+
+
+def _card(benchmark: str) -> BenchmarkCard | None:
+    try:
+        return read_card(card_files("benchmarks")[benchmark], BenchmarkCard)
+    except (KeyError, UserError):
+        return None
+
+
+def _notes(table: Table, comparisons: Comparisons | None) -> list[str]:
+    notes = list(table.problems)
+    if comparisons is None:
+        notes.append(f"more than {MOST_COMPARED} rows: not tested against each other")
+    else:
+        notes += comparisons.notes
+        for why in sorted(set(comparisons.incomplete.values())):
+            names = [name for name, its in comparisons.incomplete.items() if its == why]
+            notes.append(f"{why}, no rank and no test: {', '.join(names)}")
+    if len(table.seeds) < 3:
+        notes.append(f"{_seeds(table.seeds)}: three or more make the tests stronger and the intervals honest")
+    return notes
+
+
+def _seeds(seeds: Sequence[int]) -> str:
+    return f"{len(seeds)} seed{'s' * (len(seeds) != 1)}"

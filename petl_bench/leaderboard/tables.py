@@ -1,0 +1,135 @@
+"""Runs sorted into tables that may be read as one: same clips, protocol, backbone, recipe and switches."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from petl_bench.canonical import digest
+from petl_bench.errors import UserError
+from petl_bench.index import NOT_FINITE, Clips, IndexedRun
+from petl_bench.leaderboard.names import Name, Namer
+from petl_bench.runspec import RunSpec
+from petl_bench.stats.outcomes import pseudo_values
+from petl_bench.stats.scores import RunScores, Scores, collect
+
+
+@dataclass(frozen=True)
+class Row:
+    """One configuration: its name, its runs, and one score per test clip and run."""
+
+    name: Name
+    runs: tuple[IndexedRun, ...]
+    scores: Scores
+
+
+@dataclass(frozen=True)
+class Table:
+    """Configurations that were run under the same conditions. ``problems`` are lines about rows left out."""
+
+    rows: tuple[Row, ...]
+    problems: tuple[str, ...]
+
+    @property
+    def first(self) -> IndexedRun:
+        return self.rows[0].runs[0]
+
+    @property
+    def spec(self) -> RunSpec:
+        """The first run's: all but method, optimizer, fold and seed holds for the table."""
+        return self.first.record.spec
+
+    @property
+    def benchmark(self) -> str:
+        return str(self.first.record.meta_info.dataset_info["name"])
+
+    @property
+    def backbone(self) -> str:
+        return str(self.first.record.meta_info.model_info["name"])
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """Every seed that some row was run with."""
+        return tuple(sorted({run.record.spec.seed for row in self.rows for run in row.runs}))
+
+    @property
+    def folds(self) -> tuple[int, ...]:
+        """The folds of the protocol."""
+        return tuple(range(1, self.spec.data.protocol.folds + 1))
+
+
+def make_tables(runs: Iterable[IndexedRun], namer: Namer) -> list[Table]:
+    """All tables of a set of runs, by benchmark, backbone and conditions; rows by name."""
+    by_conditions: dict[tuple[str, str, str], list[IndexedRun]] = defaultdict(list)
+    for run in runs:
+        by_conditions[_conditions(run)].append(run)
+    tables = [_table(group, namer) for _, group in sorted(by_conditions.items())]
+    return [table for table in tables if table.rows]
+
+
+def _conditions(run: IndexedRun) -> tuple[str, str, str]:
+    """What must be equal within a table; names first, for the order."""
+    record = run.record
+    spec = record.spec
+    training = spec.training.model_dump(exclude={"optimizer"})
+    shared = [spec.backbone, spec.data, training, spec.switches]
+    benchmark, backbone = record.meta_info.dataset_info["name"], record.meta_info.model_info["name"]
+    return str(benchmark), str(backbone), digest(shared)
+
+
+def _table(runs: Sequence[IndexedRun], namer: Namer) -> Table:
+    by_config: dict[str, list[IndexedRun]] = defaultdict(list)
+    for run in runs:
+        by_config[run.record.run_info.config_key].append(run)
+    newest_first = sorted(by_config.items(), key=lambda item: max(r.record.run_info.created_at for r in item[1]))[::-1]
+    rows, problems, taken = [], [], set()
+    for key, its in newest_first:
+        name = namer.name(its[0].record)
+        if name.text in taken:
+            name = Name(f"{name.text} [{key[:6]}]", True)
+        taken.add(name.text)
+        try:
+            rows.append(Row(name, tuple(its), scores_of(name.text, its)))
+        except (UserError, ValueError) as error:
+            problems.append(f"{name.text} is left out: {error}")
+    return Table(tuple(sorted(rows, key=lambda row: row.name.text)), tuple(problems))
+
+
+def scores_of(name: str, runs: Sequence[IndexedRun]) -> Scores:
+    """One score per test clip and run: right or wrong for accuracy, else jackknife pseudo-values by source.
+
+    Raises UserError where runs of a fold were tested on different clips.
+    """
+    folds = range(1, runs[0].record.spec.data.protocol.folds + 1)
+    return collect(name, [_run_scores(run) for run in runs], folds)
+
+
+def _run_scores(run: IndexedRun) -> RunScores:
+    record, clips = run.record, run.clips
+    sizes = record.meta_info.dataset_info["clips"]
+    ids, sources = clips.ids, clips.sources
+    values = (run.predicted == clips.targets).astype(np.float64)
+    if (metric := record.spec.data.metric) != "accuracy":
+        own = np.where(sources == "", np.char.add("clip ", ids), sources)
+        fold_sources = np.char.add(f"fold {record.spec.fold} ", own)
+        ids, values = pseudo_values(fold_sources, lambda kept: _metric(metric, clips, run.predicted, kept))
+        sources = ids
+    if (run.predicted == NOT_FINITE).any():
+        values = np.full(len(ids), np.nan)
+    return RunScores(record.spec.fold, record.spec.seed, ids, values, sources, sizes["test"] / sizes["train"])
+
+
+def _metric(name: str, clips: Clips, predicted: npt.NDArray[np.int64], kept: npt.NDArray[np.bool_]) -> float:
+    """``balanced_accuracy`` or ``macro_f1`` of the clips kept, as ``metrics`` defines them, from a confusion matrix."""
+    targets, predicted = clips.targets[kept], predicted[kept]
+    classes = int(max(clips.targets.max(), predicted.max(initial=0))) + 1
+    confusion = np.bincount(targets * classes + predicted, minlength=classes**2).reshape(classes, classes)
+    right, there, said = np.diag(confusion), confusion.sum(axis=1), confusion.sum(axis=0)
+    if name == "balanced_accuracy":
+        return float((right[there > 0] / there[there > 0]).mean())
+    seen = there + said > 0
+    return float((2 * right[seen] / (there + said)[seen]).mean())
