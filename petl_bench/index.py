@@ -104,14 +104,11 @@ def _update(index: sqlite3.Connection, folders: dict[str, Path]) -> list[str]:
             continue
         index.execute("DELETE FROM runs WHERE key = ?", (key,))
         try:
-            record, predictions = read_record(folder), read_predictions(folder)
-            row = _rows_of(record, predictions)
+            record = read_record(folder)
+            name, clips, predicted = _rows_of(folder, read_predictions(folder))
         except UserError as error:
             problems.append(str(error))
-        except (OSError, ValueError, KeyError, zlib.error) as error:
-            problems.append(f"{folder / 'predictions.npz'}: not readable predictions ({type(error).__name__})")
         else:
-            name, clips, predicted = row
             index.execute("INSERT OR IGNORE INTO clips VALUES (?, ?, ?, ?)", (name, *clips))
             index.execute(
                 "INSERT INTO runs VALUES (?, ?, ?, ?, ?)", (key, stamp, record.model_dump_json(), name, predicted)
@@ -121,13 +118,14 @@ def _update(index: sqlite3.Connection, folders: dict[str, Path]) -> list[str]:
     return problems
 
 
-def _rows_of(record: RunRecord, predictions: Predictions) -> tuple[str, tuple[str, str, bytes], bytes]:
+def _rows_of(folder: Path, predictions: Predictions) -> tuple[str, tuple[str, str, bytes], bytes]:
+    """Digest and columns of the clips, and the predicted classes. Raises UserError where lengths differ."""
     ids, sources = (_lines(names) for names in (predictions.test_ids, predictions.test_groups))
     targets = predictions.test_targets.astype(np.int64).tobytes()
     predicted = predictions.test_logits.argmax(axis=1)
     predicted[~np.isfinite(predictions.test_logits).all(axis=1)] = NOT_FINITE
     if not len(ids) == len(sources) == len(predictions.test_targets) == len(predicted) > 0:
-        raise ValueError("predictions of different lengths")
+        raise UserError(f"{folder / 'predictions.npz'}: no clips, or arrays of different lengths")
     clips = ("\n".join(ids), "\n".join(sources), targets)
     return digest([*clips[:2], targets.hex()]), clips, zlib.compress(predicted.astype(np.int16).tobytes(), 1)
 

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pydantic_core import to_jsonable_python
+
 from petl_bench.canonical import unkeyed_fields
 from petl_bench.cards import BenchmarkCard, Optimizer, check, find_card, read_card
 from petl_bench.errors import UserError, nearest, one_line
@@ -57,9 +59,9 @@ class PlannedRun:
     remark: str = ""
     """What a reader of its table should know of the method."""
     settings: dict[str, Any] = field(default_factory=dict)
-    """What the card said of the method, by dotted key."""
+    """What card and request together said of the method and is not the code's default, by dotted key."""
     overrides: dict[str, Any] = field(default_factory=dict)
-    """What ``--set`` and flags said of it."""
+    """What ``--set`` and flags said, of the optimizer too."""
 
     @property
     def title(self) -> str:
@@ -134,6 +136,8 @@ def make_plan(request: Request, choice: Choice, subject: Subject) -> Plan:
     runs = []
     for chosen in choice.methods:
         method, optimizer, remark = _resolve(request, choice, chosen, subject.geometry)
+        overrides = flat(given_settings(request, chosen))
+        settings = unlike_default(chosen, {**settings_of_card(chosen.card, choice.benchmark), **overrides}, method)
         training = TrainingSpec(
             optimizer=optimizer,
             epochs=card.training.epochs,
@@ -152,8 +156,7 @@ def make_plan(request: Request, choice: Choice, subject: Subject) -> Plan:
                     seed=seed,
                 )
                 names = (chosen.name, choice.benchmark, subject.backbone)
-                given = settings_of_card(chosen.card, choice.benchmark), flat(given_settings(request, chosen))
-                runs.append(PlannedRun(spec, spec.run_key(), chosen.code, *names, remark, *given))
+                runs.append(PlannedRun(spec, spec.run_key(), chosen.code, *names, remark, settings, overrides))
     return tuple(runs)
 
 
@@ -209,6 +212,21 @@ def _with_settings(card: BenchmarkCard, name: str, settings: dict[str, Any]) -> 
     data = card.model_dump(by_alias=True, exclude_unset=True)
     put(data, settings, name)
     return check(BenchmarkCard, data, name)
+
+
+def unlike_default(chosen: MethodChoice, said: dict[str, Any], method: MethodSpec) -> dict[str, Any]:
+    """Of what was said of a method, without the optimizer, what its Config does not have by default."""
+    fields = chosen.implementation.cls.Config.model_fields
+    usual = {
+        name: field.get_default(call_default_factory=True) for name, field in fields.items() if not field.is_required()
+    }
+    defaults = flat({name: to_jsonable_python(value) for name, value in usual.items()})
+    resolved, of_optimizer = flat(method.hyperparameters), Optimizer.model_fields
+    return {
+        key: value
+        for key, value in said.items()
+        if key not in of_optimizer and (key not in defaults or resolved.get(key) != defaults[key])
+    }
 
 
 def given_settings(request: Request, choice: MethodChoice) -> dict[str, Any]:

@@ -11,11 +11,13 @@ import os
 import re
 import shutil
 import tempfile
+import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
+from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
@@ -92,7 +94,7 @@ class MetaInfo(Part):
     """Names, sizes and surroundings; no part of the keys."""
 
     method_info: dict[str, Any] = {}
-    """Name of the method's card when it ran; what the card said (``settings``) and the request (``overrides``)."""
+    """Name of the method's card when it ran; what it and the request said (``settings``); the request's part alone."""
     model_info: dict[str, Any]
     dataset_info: dict[str, Any]
     package_info: dict[str, str]
@@ -273,9 +275,13 @@ def read_failure(path: Path) -> Failure | None:
 
 
 def read_predictions(folder: Path) -> Predictions:
-    """The predictions of a run folder."""
-    with np.load(folder / "predictions.npz", allow_pickle=False) as arrays:
-        return Predictions(**{name: arrays[name] for name in Predictions.__dataclass_fields__})
+    """The predictions of a run folder. Raises UserError where they are damaged."""
+    path = folder / "predictions.npz"
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            return Predictions(**{name: arrays[name] for name in Predictions.__dataclass_fields__})
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile, zlib.error) as error:
+        raise UserError(f"{path}: not readable predictions ({type(error).__name__})") from error
 
 
 def _write_run(folder: Path, run: FinishedRun) -> None:

@@ -29,8 +29,8 @@ def merge(source: ResultsTree, target: ResultsTree, *, dry_run: bool = False) ->
         except NewerRecordError as error:
             lines.append(f"not copied: {error}")
             continue
-        except (UserError, OSError, ValueError, KeyError) as error:
-            lines.append(f"not copied, damaged: {folder} ({error})")
+        except UserError as error:
+            lines.append(f"not copied, damaged: {error}")
             continue
         lines.append(f"run {key} from {source.root}")
         if not dry_run:
@@ -58,7 +58,7 @@ def prune(tree: ResultsTree, *, dry_run: bool = False) -> list[str]:
             finished.add(key)
         except NewerRecordError:
             continue
-        except (UserError, OSError, ValueError, KeyError):
+        except UserError:
             doomed.append(("damaged", folder))
     for path in sorted((tree.root / FAILED).glob("*.json")):
         if path.name.partition(".")[0] in finished:

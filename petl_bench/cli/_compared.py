@@ -35,7 +35,7 @@ def print_table(report: Data, *, margin: float | None, verbose: bool) -> None:
         _say(console, f"\nwithin {margin:g} points, declared beforehand")
         console.print(_grid(rows, MARGIN, name=_pair))
     if verbose:
-        _say(console, "\nother questions: these trained models on new clips; training on exactly these clips")
+        _say(console, "\nother questions: these models on new clips; training on these very clips")
         console.print(_grid(rows, OTHER_TESTS, name=_pair))
     _say(console, "")
     for note in _notes(report):

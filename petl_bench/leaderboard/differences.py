@@ -13,13 +13,14 @@ from petl_bench.stats.equivalence import probability_within
 from petl_bench.stats.estimate import Estimate
 from petl_bench.stats.multiplicity import holm
 from petl_bench.stats.planning import seed_plan
+from petl_bench.stats.scores import Scores
 from petl_bench.stats.trained_models import sign_flip
 from petl_bench.stats.welch import welch_over_seeds
 
 
 def differences(table: Table, baseline: str | None, margin: float | None) -> list[Data]:
     """Every configuration against the baseline, else all pairs; ``margin`` as a fraction."""
-    scores = {row.name.text: row.scores for row in table.rows}
+    scores = _best_first(table)
     comparisons = compare(list(scores.values()), baseline, margin)
     rows = []
     for comparison in comparisons.rows:
@@ -37,9 +38,10 @@ def over_datasets(tables: Sequence[Table], baseline: str | None) -> list[Data]:
 
     Empty with fewer than two tables. Holm's adjustment is over the pairs.
     """
-    by_table = {
-        table.benchmark: {(row.method, row.reference): row for row in _comparisons(table, baseline)} for table in tables
-    }
+    by_table = {}
+    for table in tables:
+        rows = compare([row.scores for row in table.rows], baseline).rows
+        by_table[table.benchmark] = {(row.method, row.reference): row for row in rows}
     shared = [pair for pair in next(iter(by_table.values()), {}) if all(pair in rows for rows in by_table.values())]
     if len(by_table) < 2 or not shared:
         return []
@@ -51,8 +53,10 @@ def over_datasets(tables: Sequence[Table], baseline: str | None) -> list[Data]:
     ]
 
 
-def _comparisons(table: Table, baseline: str | None) -> Sequence[Comparison]:
-    return compare([row.scores for row in table.rows], baseline).rows
+def _best_first(table: Table) -> dict[str, Scores]:
+    """Scores by name, so that of a pair the first is the one with the higher score."""
+    rows = sorted(table.rows, key=lambda row: -float(row.scores.seed_means.sum()))
+    return {row.name.text: row.scores for row in rows}
 
 
 def _row(comparison: Comparison) -> Data:

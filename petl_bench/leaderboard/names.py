@@ -1,13 +1,12 @@
 """Names of configurations, from cards as they are now: a row is called after the card that its runs equal.
 
-Torch-free: the defaults in a method's code are not known here, so what a card said when the run was made is compared
-with what it says now; a value that only one of the two names is compared with the value that was resolved.
+Torch-free: the defaults in a method's code are not known here, so a record says which of its settings are not defaults;
+a card must say these, and what else it says must be what was resolved.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -69,17 +68,12 @@ def _equals(card: MethodCard, record: RunRecord) -> bool:
     said = settings_of_card(card, record.meta_info.dataset_info["name"])
     of_optimizer = {key: said.pop(key) for key in list(said) if key in Optimizer.model_fields}
     optimizer = Optimizer.model_validate({**card.optimizer.model_dump(), **of_optimizer})
-    given = {**info.get("settings", {}), **info.get("overrides", {})}
-    given = {key: value for key, value in given.items() if key not in Optimizer.model_fields}
-    return optimizer == record.spec.training.optimizer and _same(said, given, flat(method.hyperparameters))
-
-
-def _same(said: Mapping[str, Any], given: Mapping[str, Any], resolved: Mapping[str, Any]) -> bool:
-    """Whether two sets of settings come to the same, where ``resolved`` holds the values of what is not said."""
-    return all(
-        _text(said.get(key, resolved.get(key))) == _text(given.get(key, resolved.get(key)))
-        for key in said.keys() | given.keys()
-    )
+    if optimizer != record.spec.training.optimizer:
+        return False
+    given, resolved = info.get("settings", {}), flat(method.hyperparameters)
+    if info and given.keys() - said.keys():
+        return False
+    return all(_text(value) == _text(given.get(key, resolved.get(key))) for key, value in said.items())
 
 
 def _text(value: Any) -> str:

@@ -1,0 +1,121 @@
+"""compare, leaderboard, folds, plot and results on the command line."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.cli.test_commands import Command, command
+from tests.leaderboard.trees import plant, study_of
+
+__all__ = ["command"]
+
+
+@pytest.fixture(autouse=True)
+def _study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    plant(Path("results"), *study_of({"linear": 0.4, "full": 0.8}))
+    plant(Path("results"), *study_of({"linear": 0.4, "full": 0.7}, benchmark="esc10"))
+
+
+def test_compare_prints_scores_differences_and_verdicts(command: Command) -> None:
+    code, out, err = command("compare", "--margin", "5", "-v")
+    assert (code, err) == (0, "")
+    assert "synthetic, backbone mini, profile corrected" in out
+    assert re.search(r"^full - linear +\+\d+\.\d\d +\+\d.* to \+\d.* better", out, re.MULTILINE)
+    assert "within 5 points, declared beforehand" in out
+    assert "over 2 data sets: esc10, synthetic" in out
+    assert "no difference" not in out
+    assert all(len(line) <= 80 for line in out.splitlines() if not line.startswith(("-", "2")))
+
+
+def test_compare_as_json_has_everything(command: Command) -> None:
+    code, out, _ = command("compare", "full", "--baseline", "linear", "--dataset", "synthetic", "--json")
+    data = json.loads(out)
+    assert code == 0
+    (table,) = data["tables"]
+    (row,) = table["comparisons"]
+    assert (row["method"], row["reference"], row["test"]) == ("full", "linear", "two-way")
+    assert {"p", "p_holm", "p_conservative", "sign_flip_p", "welch_p", "detectable_floor"} <= row.keys()
+    assert data["over_datasets"] == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["compare", "fulll"], r"no runs of 'fulll' in results \(did you mean 'full'\?\); there are full, linear"),
+        (["compare", "full"], "no table of results holds two methods under the same conditions"),
+        (["compare", "--baseline", "lora"], "no runs of 'lora' in results"),
+        (["compare", "--margin", "0"], "--margin 0: give points above 0"),
+        (["compare", "--results", "nowhere"], "--results nowhere: no such folder"),
+        (["leaderboard", "--results", "nowhere"], "--results nowhere: no such folder"),
+        (["folds", "lora"], "no runs of 'lora' in results"),
+        (["folds", "full", "--dataset", "gsc"], "no runs of 'full' in results on gsc; there are no runs"),
+        (["plot", "convergence", "lora"], "no runs of 'lora'"),
+        (["plot", "scatter", "lora"], "'scatter' is not"),
+        (["results", "merge"], "name the trees to copy from"),
+        (["results", "merge", "nowhere"], "results merge nowhere: no such folder"),
+        (["results", "prune", "--results", "nowhere"], "--results nowhere: no such folder"),
+    ],
+)
+def test_a_mistake_is_one_line_and_exit_code_2(command: Command, arguments: list[str], message: str) -> None:
+    code, out, err = command(*arguments)
+    assert (code, out) == (2, "")
+    assert err.count("\n") == 1
+    assert re.search(message, err)
+
+
+def test_leaderboard_prints_or_writes(command: Command) -> None:
+    code, page, _ = command("leaderboard")
+    assert code == 0
+    assert "## synthetic, backbone mini, profile corrected" in page
+    code, out, _ = command("leaderboard", "--out", "pages")
+    assert out.split() == [f"pages/leaderboard.{suffix}" for suffix in ("md", "csv", "json")]
+    assert Path("pages/leaderboard.md").read_text("utf-8") == page
+    assert command("leaderboard", "--format", "csv")[1] == Path("pages/leaderboard.csv").read_text("utf-8")
+    assert json.loads(command("leaderboard", "--format", "json")[1])[0]["benchmark"] == "esc10"
+
+
+def test_folds_prints_the_table_of_papers(command: Command) -> None:
+    _, sample, _ = command("folds", "full", "--dataset", "synthetic")
+    _, paper, _ = command("folds", "full", "--dataset", "synthetic", "--paper-std")
+    deviation = [float(re.search(r"^sd \(\d\) .* ([\d.]+)$", text, re.MULTILINE)[1]) for text in (sample, paper)]  # type: ignore[index]
+    assert deviation[1] == pytest.approx(deviation[0] * (4 / 5) ** 0.5, abs=0.02)
+    data = json.loads(command("folds", "full", "--json")[1])
+    assert [line["fold"] for line in data[0]["folds"]] == [1, 2, 3, 4, 5]
+
+
+def test_plot_draws_png_and_svg_that_repeat(command: Command) -> None:
+    code, out, _ = command("plot", "convergence", "full", "linear", "--dataset", "synthetic")
+    paths = [Path(line) for line in out.split()]
+    assert (code, [path.suffix for path in paths]) == (0, [".png", ".svg"])
+    before = [path.read_bytes() for path in paths]
+    command("plot", "convergence", "full", "linear", "--dataset", "synthetic")
+    assert [path.read_bytes() for path in paths] == before
+    assert before[0].startswith(b"\x89PNG")
+    assert all(f"fold {fold}".encode() in before[1] for fold in range(1, 6))
+
+
+def test_results_merges(command: Command) -> None:
+    code, out, _ = command("results", "merge", "results", "--results", "copy", "--dry-run")
+    assert (code, out.splitlines()[-1]) == (0, "60 changes would be made")
+    assert command("results", "merge", "results", "--results", "copy")[1].endswith("60 changes\n")
+    assert command("results", "prune", "--results", "copy")[1] == "0 changes\n"
+    assert command("results", "migrate", "--results", "copy")[1] == "0 changes\n"
+    assert command("leaderboard", "--results", "copy")[1] == command("leaderboard")[1]
+
+
+@pytest.mark.parametrize("verb", [["compare"], ["leaderboard"], ["folds", "full"], ["plot", "convergence", "full"]])
+def test_reports_import_no_torch(verb: list[str]) -> None:
+    code = (
+        "import sys; from petl_bench.cli import application; import typer\n"
+        f"typer.main.get_command(application()).main({verb}, standalone_mode=False)\n"
+        "print('\\nheavy', [name for name in ('torch', 'transformers', 'pandas', 'sklearn') if name in sys.modules])"
+    )
+    out = subprocess.check_output([sys.executable, "-c", code], text=True)
+    assert out.splitlines()[-1] == "heavy []"

@@ -1,0 +1,255 @@
+"""Tables from trees: what shares one, what a row is called, what is left out, and what is said of it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from petl_bench.cards import AUDIOSET_MEAN
+from petl_bench.errors import UserError
+from petl_bench.index import FILE, read_runs
+from petl_bench.leaderboard.board import board, read_tables
+from petl_bench.leaderboard.names import Namer
+from petl_bench.leaderboard.pages import csv_text, json_text, markdown
+from petl_bench.leaderboard.tables import make_tables, scores_of
+from petl_bench.metrics import evaluate
+from petl_bench.results import ResultsTree, RunRecord
+from petl_bench.switches import PROFILES
+from tests.leaderboard.trees import plant, run_of, study_of, template
+from tests.studies import TINY, plan_of
+
+
+@pytest.fixture(autouse=True)
+def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def test_scores_are_the_mean_over_clips_and_seeds() -> None:
+    right = np.array([True, True, False, False])
+    runs = [run_of(right if seed else ~right, fold=fold, seed=seed) for fold in (1, 2, 3, 4, 5) for seed in (0, 1)]
+    runs.append(run_of(np.array([True] * 4), fold=1, seed=2))
+    plant(Path("results"), *runs)
+    row = board(Path("results"))[0][0]["rows"][0]
+    assert row["score"] == pytest.approx((4 * 0.5 + (0.5 + 0.5 + 1) / 3) / 5, abs=1e-8)
+    assert (row["runs"], row["expected_runs"]) == (11, 15)
+
+
+def test_rows_of_other_conditions_never_share_a_table() -> None:
+    right = np.array([True, False, True, True])
+    record = template().record
+    training = record.spec.training
+    conditions = [
+        {},
+        {"switches": PROFILES["published"]},
+        {"backbone": "0" * 16},
+        {"training": training.model_copy(update={"batch_size": 4})},
+        {"training": training.model_copy(update={"epochs": 9})},
+        {"training": training.model_copy(update={"precision": "bf16"})},
+    ]
+    plant(Path("results"), *(run_of(right, fold=fold, spec=spec) for fold in (1, 2) for spec in conditions))
+    other_features = record.spec.data.model_copy(
+        update={"features": record.spec.data.features.model_copy(update={"mean": AUDIOSET_MEAN + 1})}
+    )
+    run = run_of(right)
+    changed = run.record.model_copy(update={"spec": run.record.spec.model_copy(update={"data": other_features})})
+    assert len(read_tables(Path("results"))[0]) == len(conditions)
+    assert changed.spec.run_key() != run.record.spec.run_key()
+
+
+def test_a_row_is_called_after_the_card_its_runs_equal() -> None:
+    namer = Namer()
+    lora = template().record.spec.method.model_copy(
+        update={
+            "implementation": "lora",
+            "hyperparameters": {"rank": 6, "alpha": 16.0, "targets": ["q", "v"], "layers": "all", "pooling": "mean"},
+        }
+    )
+
+    def record(**info: object) -> RunRecord:
+        run = template().record
+        training = run.spec.training.model_copy(
+            update={"optimizer": run.spec.training.optimizer.model_copy(update={"lr": info.pop("lr", 5e-3)})}
+        )
+        spec = run.spec.model_copy(update={"method": lora, "training": training})
+        meta = run.meta_info.model_copy(
+            update={"method_info": {"name": "lora", "settings": {}, "overrides": {}, **info}}
+        )
+        return run.model_copy(update={"spec": spec, "meta_info": meta})
+
+    assert namer.name(record()).text == "lora"
+    assert namer.name(record(overrides={"rank": 6})).text == "lora"
+    varied = namer.name(record(settings={"rank": 2}, overrides={"rank": 2}))
+    assert (varied.text, varied.variant) == ("lora (rank = 2)", True)
+    assert namer.name(record(lr=0.1, overrides={"lr": 0.1})).text == "lora (lr = 0.1)"
+    assert namer.name(record(lr=0.1)).text == "lora (not as its card is now)"
+    elsewhere = namer.name(record(name="my-lora", settings={"alpha": 8.0}))
+    assert (elsewhere.text, elsewhere.variant) == ("my-lora", False)
+
+
+def test_records_say_which_settings_are_not_defaults() -> None:
+    plan, _ = plan_of(
+        replace(
+            TINY,
+            methods=("conformer_houlsby", "lora"),
+            settings=(
+                "conformer_houlsby.kernel_size=8",
+                "conformer_houlsby.reduction_rate=16",
+                "lora.rank=6",
+                "lora.lr=0.1",
+            ),
+        )
+    )
+    houlsby, lora = plan
+    assert houlsby.settings == {"placement.location": "houlsby", "reduction_rate": 16}
+    assert houlsby.overrides == {"kernel_size": 8, "reduction_rate": 16}
+    assert (lora.settings, lora.overrides) == ({}, {"rank": 6, "lr": 0.1})
+
+
+def test_a_local_card_names_its_runs_as_it_is_now() -> None:
+    plant(Path("results"), *study_of({"linear": 0.5}, seeds=1))
+    Path("methods").mkdir()
+    Path("methods/probe.toml").write_text('implementation = "linear"\ntitle = "x"\n[optimizer]\nlr = 1e-3\n')
+    Path("methods/linear.toml").write_text('implementation = "linear"\ntitle = "x"\n[optimizer]\nlr = 2e-3\n')
+    assert [row["method"] for row in board(Path("results"))[0][0]["rows"]] == ["probe"]
+
+
+def test_sweep_levels_are_left_out_unless_asked_for() -> None:
+    plant(
+        Path("results"),
+        *study_of({"linear": 0.7}, seeds=1),
+        *study_of({"linear": 0.5}, seeds=1, overrides={"pooling": "cls"}),
+    )
+    report = board(Path("results"))[0][0]
+    assert [row["method"] for row in report["rows"]] == ["linear"]
+    assert "1 configurations that equal no card are not shown (--all shows them)" in report["notes"]
+    every = board(Path("results"), every=True)[0][0]
+    assert [row["method"] for row in every["rows"]] == ["linear", "linear (pooling = cls)"]
+
+
+def test_incomplete_rows_stand_below_without_rank_or_test() -> None:
+    runs = study_of({"linear": 0.5, "full": 0.9}, seeds=2)
+    kept = [run for run in runs if not (run.record.spec.method.implementation == "full" and run.record.spec.fold > 3)]
+    plant(Path("results"), *kept)
+    report = board(Path("results"))[0][0]
+    assert [(row["method"], row["incomplete"]) for row in report["rows"]] == [
+        ("linear", ""),
+        ("full", "incomplete (3/5 folds)"),
+    ]
+    assert report["rows"][1]["low"] is None
+    assert not report["rows"][1]["not_worse_than_best"]
+    assert "incomplete (3/5 folds), no rank and no test: full" in report["notes"]
+
+
+def test_the_page_survives_what_lies_about_in_a_tree() -> None:
+    tree = plant(Path("results"), *study_of({"linear": 0.5, "full": 0.9}, seeds=1))
+    folders = sorted(tree.run_folders().values())
+    (folders[0] / "run.json").write_text("{")
+    (folders[1] / "predictions.npz").write_bytes(b"no zip")
+    newer = json.loads((folders[2] / "run.json").read_text())
+    (folders[2] / "run.json").write_text(json.dumps({**newer, "schema_version": 99}))
+    (folders[3] / "predictions.npz").unlink()
+    Path("results/notes.txt").write_text("garbage")
+    Path("results/a/b/c/d").mkdir(parents=True)
+    reports, problems = board(Path("results"))
+    assert len(problems) == 4
+    assert any("newer than this petl-bench reads" in problem for problem in problems)
+    assert sum(row["runs"] for row in reports[0]["rows"]) == 6
+    for text in (markdown, csv_text, json_text):
+        assert text(reports)
+
+
+def test_identical_runs_are_said_to_be() -> None:
+    right = np.array([True, False, True, True, False, True])
+    plant(
+        Path("results"),
+        *(
+            run_of(right, name=name, fold=fold, seed=seed)
+            for name in ("linear", "full")
+            for fold in range(1, 6)
+            for seed in (0, 1)
+        ),
+    )
+    report = board(Path("results"))[0][0]
+    assert all(row["not_worse_than_best"] for row in report["rows"])
+    assert {row["letters"] for row in report["rows"]} == {"a"}
+
+
+def test_an_empty_tree_and_no_tree() -> None:
+    with pytest.raises(UserError, match="no such folder"):
+        board(Path("results"))
+    Path("results").mkdir()
+    assert board(Path("results")) == ([], [])
+    assert "No runs yet." in markdown([])
+    assert csv_text([]) == ""
+
+
+def test_names_are_escaped() -> None:
+    name = "<script>alert(1)</script>|*x*\n# y"
+    run = template()
+    meta = run.record.meta_info.model_copy(
+        update={"method_info": {"name": name, "settings": {"a": 1}, "overrides": {}}}
+    )
+    method = run.record.spec.method.model_copy(update={"implementation": "nothing"})
+    spec = run.record.spec.model_copy(update={"method": method})
+    info = run.record.run_info.model_copy(update={"run_key": spec.run_key(), "config_key": spec.config_key()})
+    record = run.record.model_copy(update={"meta_info": meta, "spec": spec, "run_info": info})
+    plant(Path("results"), type(run)(record, [], run.predictions))
+    page = markdown(board(Path("results"))[0])
+    assert "<script>" not in page
+    assert r"\<script\>alert(1)\</script\>\|\*x\* \# y" in page
+
+
+def test_macro_f1_and_balanced_accuracy_are_scored_by_source() -> None:
+    """The mean of jackknife pseudo-values is close to the metric itself, and equal to it where it is a mean."""
+    random = np.random.default_rng(0)
+    for metric in ("macro_f1", "balanced_accuracy"):
+        data = template().record.spec.data.model_copy(update={"metric": metric, "fingerprint": "f" * 16})
+        run = run_of(random.random(60) < 0.7, spec={"data": data}, predicted_wrong=1)
+        tree = plant(Path(f"results-{metric}"), run)
+        runs, _ = read_runs(tree)
+        scores = scores_of("x", runs)
+        expected = evaluate(run.predictions.test_logits, run.predictions.test_targets)[metric]
+        assert len(scores.clip_ids) == 30
+        assert float(scores.seed_means.mean()) == pytest.approx(expected, abs=0.01)
+
+
+def test_the_index_follows_the_tree() -> None:
+    tree = plant(Path("results"), *study_of({"linear": 0.5}, seeds=1))
+    assert len(read_runs(tree)[0]) == 5
+    folders = sorted(tree.run_folders().values())
+    shutil.rmtree(folders[0])
+    tree.write(run_of(np.array([True, False]), name="full"))
+    tree.write(run_of(np.array([True] * 40), seed=7))
+    runs, _ = read_runs(tree)
+    assert len(runs) == 6
+    key = runs[0].record.run_info.run_key
+    changed = run_of(
+        np.ones(40, dtype=bool), fold=runs[0].record.spec.fold, name=runs[0].record.spec.method.implementation
+    )
+    if changed.record.run_info.run_key == key:
+        tree.write(changed, replace=True)
+        assert (read_runs(tree)[0][0].predicted == read_runs(tree)[0][0].clips.targets).all()
+    (Path("results") / FILE).write_bytes(b"not a data base")
+    assert len(read_runs(tree)[0]) == 6
+    assert make_tables(read_runs(tree)[0], Namer())
+
+
+def test_a_tree_that_cannot_be_written_to_is_read_without_an_index(monkeypatch: pytest.MonkeyPatch) -> None:
+    import sqlite3
+
+    connect = sqlite3.connect
+
+    def refuse(path: object, **options: object) -> sqlite3.Connection:
+        if path == ":memory:":
+            return connect(":memory:")
+        raise sqlite3.OperationalError("unable to open database file")
+
+    tree = plant(Path("results"), *study_of({"linear": 0.5}, seeds=1))
+    monkeypatch.setattr(sqlite3, "connect", refuse)
+    assert len(read_runs(ResultsTree(tree.root))[0]) == 5
+    assert not (tree.root / FILE).exists()
