@@ -122,8 +122,6 @@ def _notes(report: Data) -> list[str]:
     for row in rows:
         if (seeds := row.get("seeds_for_margin")) is not None:
             notes.append(f"{_pair(row)}: about {max(2, round(seeds + 0.5))} seeds to find a difference of the margin")
-    if report["backbone_note"]:
-        notes.append(f"backbone {report['backbone']}: {report['backbone_note']}")
     reasons = [row["verdict"] for row in rows if row["verdict"].startswith("no test")]
     every = [*notes, *report["notes"], *reasons, *(note for row in rows for note in row["notes"])]
     return list(dict.fromkeys(every))

@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -31,6 +31,10 @@ def compare(
     margin: Annotated[
         float | None, typer.Option(help="Points within which methods count as equally good, fixed beforehand.")
     ] = None,
+    across: Annotated[
+        Literal["backbone", "switches"] | None,
+        typer.Option(help="Compare also what was run on other backbones, or under other switches."),
+    ] = None,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Further tests.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -41,12 +45,14 @@ def compare(
     from petl_bench.leaderboard.differences import differences, over_datasets
     from petl_bench.leaderboard.report import report
 
-    tables, problems = read_tables(results)
+    tables, problems = read_tables(results, across)
     wanted = read_names("--dataset", dataset) if dataset else ()
     tables = [
         table
         for table in tables
-        if (not wanted or table.benchmark in wanted) and backbone in (None, table.backbone) and _has(table, profile)
+        if (not wanted or table.benchmark in wanted)
+        and backbone in (None, table.backbone)
+        and profile in (None, table.profile)
     ]
     chosen = _chosen(tables, names or (), baseline, results)
     share = None if margin is None else margin / 100
@@ -63,12 +69,6 @@ def compare(
         print_over_datasets(rows)
     for problem in problems:
         typer.echo(f"petl-bench: left out: {problem}", err=True)
-
-
-def _has(table: Table, profile: str | None) -> bool:
-    from petl_bench.switches import profile_of
-
-    return profile in (None, profile_of(table.spec.switches))
 
 
 def _chosen(tables: Sequence[Table], names: Sequence[str], baseline: str | None, results: Path) -> list[Table]:

@@ -10,17 +10,17 @@ from petl_bench.errors import UserError, nearest
 from petl_bench.index import read_runs
 from petl_bench.leaderboard.names import Namer
 from petl_bench.leaderboard.report import Data, report
-from petl_bench.leaderboard.tables import Table, make_tables
+from petl_bench.leaderboard.tables import Across, Table, make_tables
 from petl_bench.results import ResultsTree
 
 
-def read_tables(results: Path) -> tuple[list[Table], list[str]]:
+def read_tables(results: Path, across: Across | None = None) -> tuple[list[Table], list[str]]:
     """All tables of a results folder, and a line for every run that cannot be read. Raises UserError: no folder."""
     folder = results.expanduser()
     if not folder.is_dir():
         raise UserError(f"--results {results}: no such folder; `petl-bench run` makes one")
     runs, problems = read_runs(ResultsTree(folder))
-    return make_tables(runs, Namer()), problems
+    return make_tables(runs, Namer(), across), problems
 
 
 def with_methods(tables: Sequence[Table], names: Sequence[str], benchmark: str | None, results: Path) -> list[Table]:

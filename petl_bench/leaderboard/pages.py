@@ -148,10 +148,9 @@ def _table(lines: Sequence[dict[str, str]]) -> str:
 
 
 def _notes(report: Data) -> list[str]:
-    notes = [f"backbone {report['backbone']}: {report['backbone_note']}"] if report["backbone_note"] else []
-    if report["unlike_published"] and any(row["published"] for row in report["rows"]):
-        notes.append(f"not as the published values were made: {'; '.join(report['unlike_published'])}")
-    return [*notes, *report["notes"]]
+    if not report["unlike_published"] or not any(row["published"] for row in report["rows"]):
+        return list(report["notes"])
+    return [*report["notes"], f"not as the published values were made: {'; '.join(report['unlike_published'])}"]
 
 
 def _csv_row(report: Data, row: Data) -> Data:

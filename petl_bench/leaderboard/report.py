@@ -13,12 +13,11 @@ from typing import Any
 from petl_bench.cards import BenchmarkCard, card_files, read_card
 from petl_bench.errors import UserError
 from petl_bench.leaderboard.tables import Row, Table
-from petl_bench.results import RunRecord
 from petl_bench.stats.availability import NotAvailable
 from petl_bench.stats.comparisons import Comparisons, compare
 from petl_bench.stats.describe import describe
 from petl_bench.stats.engine import incompleteness
-from petl_bench.switches import describe_switches, profile_of
+from petl_bench.switches import describe_switches
 
 MOST_COMPARED = 60
 """Rows up to which all pairs are tested."""
@@ -36,10 +35,9 @@ def report(table: Table) -> Data:
     return {
         "benchmark": table.benchmark,
         "backbone": table.backbone,
-        "backbone_note": record.meta_info.model_info.get("note", ""),
         "metric": spec.data.metric,
-        "profile": profile_of(spec.switches),
-        "switches": spec.switches.model_dump(),
+        "profile": table.profile,
+        "switches": spec.switches.model_dump() if "," not in table.profile else None,
         "folds": len(table.folds),
         "seeds": list(table.seeds),
         "test_clips": len(table.rows[0].scores.clip_ids),
@@ -95,7 +93,7 @@ def number(value: float | NotAvailable) -> float | None:
 def _unlike_published(table: Table) -> list[str]:
     """In what the table differs from the protocol of its benchmark card and from the literature's code."""
     spec, record = table.spec, table.first.record
-    found = [] if profile_of(spec.switches) == "published" else [_profile(record)]
+    found = [] if table.profile == "published" else [_profile(table)]
     card = _card(table.benchmark)
     if card is None:
         return found
@@ -118,10 +116,9 @@ def _unlike_published(table: Table) -> list[str]:
     return found
 
 
-def _profile(record: RunRecord) -> str:
-    switches = record.spec.switches
-    profile = profile_of(switches)
-    return f"profile {profile}" + (f" ({describe_switches(switches)})" if profile == "custom" else "")
+def _profile(table: Table) -> str:
+    custom = f" ({describe_switches(table.spec.switches)})" if table.profile == "custom" else ""
+    return f"profile {table.profile}{custom}"
 
 
 def _card(benchmark: str) -> BenchmarkCard | None:
@@ -132,7 +129,7 @@ def _card(benchmark: str) -> BenchmarkCard | None:
 
 
 def _notes(table: Table, comparisons: Comparisons | None) -> list[str]:
-    notes = list(table.problems)
+    notes = [*(f"backbone {note}" for note in table.backbone_notes), *table.problems]
     if comparisons is None:
         notes.append(f"more than {MOST_COMPARED} rows: not tested against each other")
     else:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +17,9 @@ from petl_bench.leaderboard.names import Name, Namer
 from petl_bench.runspec import RunSpec
 from petl_bench.stats.outcomes import pseudo_values
 from petl_bench.stats.scores import RunScores, Scores, collect
+from petl_bench.switches import describe_switches, profile_of
+
+Across = Literal["backbone", "switches"]
 
 
 @dataclass(frozen=True)
@@ -49,7 +53,19 @@ class Table:
 
     @property
     def backbone(self) -> str:
-        return str(self.first.record.meta_info.model_info["name"])
+        names = {str(run.record.meta_info.model_info["name"]) for row in self.rows for run in row.runs}
+        return ", ".join(sorted(names))
+
+    @property
+    def profile(self) -> str:
+        profiles = {profile_of(run.record.spec.switches) for row in self.rows for run in row.runs}
+        return ", ".join(sorted(profiles))
+
+    @property
+    def backbone_notes(self) -> tuple[str, ...]:
+        """What is to be known of the backbones, "mini: random weights"."""
+        infos = [run.record.meta_info.model_info for row in self.rows for run in row.runs]
+        return tuple(dict.fromkeys(f"{info['name']}: {info['note']}" for info in infos if info.get("note")))
 
     @property
     def seeds(self) -> tuple[int, ...]:
@@ -62,26 +78,43 @@ class Table:
         return tuple(range(1, self.spec.data.protocol.folds + 1))
 
 
-def make_tables(runs: Iterable[IndexedRun], namer: Namer) -> list[Table]:
-    """All tables of a set of runs, by benchmark, backbone and conditions; rows by name."""
+def make_tables(runs: Iterable[IndexedRun], namer: Namer, across: Across | None = None) -> list[Table]:
+    """All tables of a set of runs, by benchmark, backbone and conditions; rows by name.
+
+    ``across`` a condition, rows that differ in it share a table, and their names say which they have.
+    """
     by_conditions: dict[tuple[str, str, str], list[IndexedRun]] = defaultdict(list)
     for run in runs:
-        by_conditions[_conditions(run)].append(run)
-    tables = [_table(group, namer) for _, group in sorted(by_conditions.items())]
+        by_conditions[_conditions(run, across)].append(run)
+    tables = [_table(group, namer, across) for _, group in sorted(by_conditions.items())]
     return [table for table in tables if table.rows]
 
 
-def _conditions(run: IndexedRun) -> tuple[str, str, str]:
+def _conditions(run: IndexedRun, across: Across | None) -> tuple[str, str, str]:
     """What must be equal within a table; names first, for the order."""
     record = run.record
     spec = record.spec
     training = spec.training.model_dump(exclude={"optimizer"})
-    shared = [spec.backbone, spec.data, training, spec.switches]
     benchmark, backbone = record.meta_info.dataset_info["name"], record.meta_info.model_info["name"]
-    return str(benchmark), str(backbone), digest(shared)
+    shared: list[object] = [spec.data, training]
+    if across != "backbone":
+        shared.append(spec.backbone)
+    if across != "switches":
+        shared.append(spec.switches)
+    return str(benchmark), "" if across == "backbone" else str(backbone), digest(shared)
 
 
-def _table(runs: Sequence[IndexedRun], namer: Namer) -> Table:
+def _suffix(run: IndexedRun, across: Across | None) -> str:
+    """What a row's name adds about the condition that its table does not share."""
+    if across == "backbone":
+        return f" on {run.record.meta_info.model_info['name']}"
+    if across == "switches":
+        profile = profile_of(run.record.spec.switches)
+        return f", {describe_switches(run.record.spec.switches) if profile == 'custom' else profile}"
+    return ""
+
+
+def _table(runs: Sequence[IndexedRun], namer: Namer, across: Across | None) -> Table:
     by_config: dict[str, list[IndexedRun]] = defaultdict(list)
     for run in runs:
         by_config[run.record.run_info.config_key].append(run)
@@ -89,6 +122,7 @@ def _table(runs: Sequence[IndexedRun], namer: Namer) -> Table:
     rows, problems, taken = [], [], set()
     for key, its in newest_first:
         name = namer.name(its[0].record)
+        name = replace(name, text=name.text + _suffix(its[0], across))
         if name.text in taken:
             name = Name(f"{name.text} [{key[:6]}]", True)
         taken.add(name.text)

@@ -9,6 +9,7 @@ import pytest
 from petl_bench.leaderboard.board import read_tables
 from petl_bench.leaderboard.differences import differences, over_datasets
 from petl_bench.stats.comparisons import compare
+from petl_bench.switches import PROFILES
 from tests.leaderboard.trees import plant, study_of
 
 
@@ -60,3 +61,17 @@ def test_data_sets_are_averaged_with_equal_weights() -> None:
     assert row["wins"] + row["ties"] + row["losses"] == 3
     assert row["p_new_data_set"] is not None
     assert over_datasets(tables[:1], "linear") == []
+
+
+def test_backbones_and_switches_are_compared_only_where_that_is_asked_for() -> None:
+    plant(
+        Path("results"),
+        *study_of({"linear": 0.4}),
+        *study_of({"linear": 0.6}, spec={"switches": PROFILES["published"]}),
+    )
+    assert [len(table.rows) for table in read_tables(Path("results"))[0]] == [1, 1]
+    (table,) = read_tables(Path("results"), "switches")[0]
+    names = [row.name.text for row in table.rows]
+    assert names == ["linear, corrected", "linear, published"]
+    (row,) = differences(table, None, None)
+    assert (row["method"], row["reference"]) == ("linear, published", "linear, corrected")
