@@ -6,23 +6,24 @@ and a tree that cannot be written to is read without one.
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import zlib
 from collections.abc import Iterable
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import ValidationError
 
 from petl_bench.canonical import digest
 from petl_bench.errors import UserError
 from petl_bench.results import Predictions, ResultsTree, RunRecord, read_predictions, read_record
 
 FILE = ".index.sqlite"
-LAYOUT = 1
-"""Bumped when what the index holds changes: an older one is made anew."""
+BUSY_SECONDS = 60
 
 TABLES = """
 CREATE TABLE runs (key TEXT PRIMARY KEY, stamp TEXT, record TEXT, clips TEXT, predicted BLOB);
@@ -52,80 +53,81 @@ class IndexedRun:
 
 def read_runs(tree: ResultsTree) -> tuple[list[IndexedRun], list[str]]:
     """Every readable run of a tree, in the order of the run keys, and a line for each that is not."""
-    folders = tree.run_folders()
-    with closing(_open(tree.root)) as index:
-        problems = _update(index, folders)
-        clips = {
-            name: Clips(np.array(ids.split("\n")), np.array(sources.split("\n")), np.frombuffer(targets, np.int64))
-            for name, ids, sources, targets in index.execute("SELECT digest, ids, sources, targets FROM clips")
-        }
-        runs = [
-            IndexedRun(
-                RunRecord.model_validate_json(record),
-                clips[of_clips],
-                np.frombuffer(zlib.decompress(predicted), np.int16).astype(np.int64),
-            )
-            for key, record, of_clips, predicted in index.execute("SELECT key, record, clips, predicted FROM runs")
-            if key in folders
-        ]
-    return sorted(runs, key=lambda run: run.record.run_info.run_key), problems
-
-
-def _open(root: Path) -> sqlite3.Connection:
-    """The tree's index, emptied where it is damaged or of another layout; in memory where the tree is read-only."""
-    path = root / FILE
-    for attempt in (1, 2):
+    folders, path = tree.run_folders(), tree.root / FILE
+    for place in (path, path, ":memory:"):
         try:
-            index = sqlite3.connect(path, timeout=60)
-            if index.execute("PRAGMA user_version").fetchone()[0] == LAYOUT:
-                index.execute("SELECT key FROM runs LIMIT 1")
-                return index
-            index.executescript(f"DROP TABLE IF EXISTS runs; DROP TABLE IF EXISTS clips; {TABLES}")
-            index.execute(f"PRAGMA user_version = {LAYOUT}")
-            index.commit()
-            return index
-        except sqlite3.DatabaseError as error:
-            if attempt == 2 or isinstance(error, sqlite3.OperationalError):
-                break
-            path.unlink(missing_ok=True)
-    index = sqlite3.connect(":memory:")
-    index.executescript(TABLES)
-    return index
+            with closing(sqlite3.connect(place, timeout=BUSY_SECONDS)) as index:
+                _prepare(index)
+                problems = _update(index, folders)
+                return _select(index, folders), problems
+        except sqlite3.OperationalError:
+            continue  # read-only, locked or taken away under our hands: the file is not ours to repair
+        except (sqlite3.Error, KeyError, ValidationError, zlib.error, ValueError):
+            with suppress(OSError):
+                path.unlink()
+    raise AssertionError("an index in memory cannot fail")
+
+
+def _prepare(index: sqlite3.Connection) -> None:
+    """Make the tables, anew where they are of another layout."""
+    layout = zlib.crc32(json.dumps([TABLES, RunRecord.model_json_schema()], sort_keys=True).encode()) % 2**31
+    if index.execute("PRAGMA user_version").fetchone()[0] != layout:
+        index.executescript(f"DROP TABLE IF EXISTS runs; DROP TABLE IF EXISTS clips; {TABLES}")
+        index.execute(f"PRAGMA user_version = {layout}")
+        index.commit()
+
+
+def _select(index: sqlite3.Connection, folders: dict[str, Path]) -> list[IndexedRun]:
+    clips = {
+        name: Clips(np.array(ids.split("\n")), np.array(sources.split("\n")), np.frombuffer(targets, np.int64))
+        for name, ids, sources, targets in index.execute("SELECT digest, ids, sources, targets FROM clips")
+    }
+    runs = {
+        key: IndexedRun(
+            RunRecord.model_validate_json(record),
+            clips[of_clips],
+            np.frombuffer(zlib.decompress(predicted), np.int16).astype(np.int64),
+        )
+        for key, record, of_clips, predicted in index.execute("SELECT key, record, clips, predicted FROM runs")
+        if key in folders
+    }
+    return [runs[key] for key in sorted(runs)]
 
 
 def _update(index: sqlite3.Connection, folders: dict[str, Path]) -> list[str]:
-    """Bring the index up to the tree. Returns a line for every run that cannot be read."""
+    """Bring the index up to the tree, writing only where something changed. Returns a line for every unreadable run."""
     known = dict(index.execute("SELECT key, stamp FROM runs"))
+    stamps = {key: _stamp(folder) for key, folder in folders.items()}
+    stale = [key for key in known if known[key] != stamps.get(key)]
     problems = []
-    index.executemany("DELETE FROM runs WHERE key = ?", [(key,) for key in known.keys() - folders.keys()])
     for key, folder in folders.items():
-        stamp = _stamp(folder)
-        if known.get(key) == stamp:
+        if known.get(key) == stamps[key]:
             continue
-        index.execute("DELETE FROM runs WHERE key = ?", (key,))
         try:
             record = read_record(folder)
-            name, clips, predicted = _rows_of(folder, read_predictions(folder))
+            name, clips, predicted = _rows_of(read_predictions(folder))
         except UserError as error:
             problems.append(str(error))
-        else:
-            index.execute("INSERT OR IGNORE INTO clips VALUES (?, ?, ?, ?)", (name, *clips))
-            index.execute(
-                "INSERT INTO runs VALUES (?, ?, ?, ?, ?)", (key, stamp, record.model_dump_json(), name, predicted)
-            )
-    index.execute("DELETE FROM clips WHERE digest NOT IN (SELECT clips FROM runs)")
-    index.commit()
+            continue
+        row = (key, stamps[key], record.model_dump_json(), name, predicted)
+        index.execute("INSERT OR IGNORE INTO clips VALUES (?, ?, ?, ?)", (name, *clips))
+        index.execute("INSERT OR REPLACE INTO runs VALUES (?, ?, ?, ?, ?)", row)
+        if key in stale:
+            stale.remove(key)
+    if stale:
+        index.executemany("DELETE FROM runs WHERE key = ?", [(key,) for key in stale])
+        index.execute("DELETE FROM clips WHERE digest NOT IN (SELECT clips FROM runs)")
+    if index.in_transaction:
+        index.commit()
     return problems
 
 
-def _rows_of(folder: Path, predictions: Predictions) -> tuple[str, tuple[str, str, bytes], bytes]:
-    """Digest and columns of the clips, and the predicted classes. Raises UserError where lengths differ."""
+def _rows_of(predictions: Predictions) -> tuple[str, tuple[str, str, bytes], bytes]:
+    """Digest and columns of the clips, and the predicted classes."""
     ids, sources = (_lines(names) for names in (predictions.test_ids, predictions.test_groups))
     targets = predictions.test_targets.astype(np.int64).tobytes()
     predicted = predictions.test_logits.argmax(axis=1)
     predicted[~np.isfinite(predictions.test_logits).all(axis=1)] = NOT_FINITE
-    if not len(ids) == len(sources) == len(predictions.test_targets) == len(predicted) > 0:
-        raise UserError(f"{folder / 'predictions.npz'}: no clips, or arrays of different lengths")
     clips = ("\n".join(ids), "\n".join(sources), targets)
     return digest([*clips[:2], targets.hex()]), clips, zlib.compress(predicted.astype(np.int16).tobytes(), 1)
 

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
@@ -33,6 +34,10 @@ UNFINISHED = ".unfinished"
 
 class NewerRecordError(UserError):
     """A record that a later petl-bench wrote: neither done nor damaged, and never replaced."""
+
+
+class DamagedError(UserError):
+    """A run whose files are not what any version writes: never taken as done, and replaced when it is run again."""
 
 
 class Part(BaseModel):
@@ -104,6 +109,11 @@ class MetaInfo(Part):
     def _complete(self) -> MetaInfo:
         _holding(self.model_info, ("name",), "model_info")
         _holding(self.dataset_info, ("name", "clips", "limit"), "dataset_info")
+        clips = self.dataset_info["clips"]
+        if not all(isinstance(clips.get(part), int) and clips[part] > 0 for part in ("train", "test")):
+            raise ValueError("dataset_info.clips does not count training and test clips")
+        if not all(isinstance(info["name"], str) for info in (self.model_info, self.dataset_info)):
+            raise ValueError("a name is no text")
         return self
 
 
@@ -252,18 +262,25 @@ class ResultsTree:
 
 
 def read_record(folder: Path) -> RunRecord:
-    """The record of a run folder. Raises UserError where it is damaged, NewerRecordError where its schema is newer."""
+    """The record of a run folder.
+
+    Raises DamagedError, NewerRecordError where a later version wrote it, UserError where the file cannot be read now.
+    """
     path = folder / "run.json"
     try:
-        data = json.loads(path.read_text("utf-8"))
+        data = json.loads(_content(path))
         version = data["schema_version"]
         if version > SCHEMA_VERSION:
             raise NewerRecordError(
                 f"{path}: schema_version {version} is newer than this petl-bench reads ({SCHEMA_VERSION}); update it"
             )
         return RunRecord.model_validate(data)
-    except (OSError, ValueError, KeyError, TypeError, ValidationError) as error:
-        raise UserError(f"{path}: not a readable run record ({type(error).__name__})") from error
+    except ValidationError as error:
+        if any(detail["type"] == "extra_forbidden" for detail in error.errors()):
+            raise NewerRecordError(f"{path}: it has settings that this petl-bench does not know; update it") from error
+        raise DamagedError(f"{path}: not a readable run record ({type(error).__name__})") from error
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise DamagedError(f"{path}: not a readable run record ({type(error).__name__})") from error
 
 
 def read_failure(path: Path) -> Failure | None:
@@ -275,13 +292,37 @@ def read_failure(path: Path) -> Failure | None:
 
 
 def read_predictions(folder: Path) -> Predictions:
-    """The predictions of a run folder. Raises UserError where they are damaged."""
+    """The predictions of a run folder. Raises DamagedError, UserError where the file cannot be read now."""
     path = folder / "predictions.npz"
     try:
-        with np.load(path, allow_pickle=False) as arrays:
-            return Predictions(**{name: arrays[name] for name in Predictions.__dataclass_fields__})
-    except (OSError, ValueError, KeyError, EOFError, BadZipFile, zlib.error) as error:
-        raise UserError(f"{path}: not readable predictions ({type(error).__name__})") from error
+        with np.load(io.BytesIO(_content(path)), allow_pickle=False) as arrays:
+            predictions = Predictions(**{name: arrays[name] for name in Predictions.__dataclass_fields__})
+    except (ValueError, KeyError, TypeError, AttributeError, EOFError, BadZipFile, zlib.error) as error:
+        raise DamagedError(f"{path}: not readable predictions ({type(error).__name__})") from error
+    if not all(_fits(predictions, part) for part in ("validation", "test")):
+        raise DamagedError(f"{path}: not readable predictions (arrays of wrong shapes or types)")
+    return predictions
+
+
+def _content(path: Path) -> bytes:
+    """A file's bytes. Raises DamagedError where there is no file, UserError where it cannot be read now."""
+    try:
+        return path.read_bytes()
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
+        raise DamagedError(f"{path}: there is no such file") from error
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror or error})") from error
+
+
+def _fits(predictions: Predictions, part: str) -> bool:
+    """Whether ids, groups, targets and logits of a part are arrays of text, whole numbers and floats of one length."""
+    ids, groups, targets, logits = (
+        getattr(predictions, f"{part}_{name}") for name in ("ids", "groups", "targets", "logits")
+    )
+    kinds = ids.dtype.kind, groups.dtype.kind, targets.dtype.kind, logits.dtype.kind
+    shapes = ids.ndim, groups.ndim, targets.ndim, logits.ndim
+    lengths = {len(array) for array in (ids, groups, targets, logits)} if 0 not in shapes else {0, 1}
+    return kinds == ("U", "U", "i", "f") and shapes == (1, 1, 1, 2) and len(lengths) == 1 and logits.shape[1] > 0
 
 
 def _write_run(folder: Path, run: FinishedRun) -> None:

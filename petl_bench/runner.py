@@ -13,7 +13,7 @@ from typing import Protocol
 from petl_bench.errors import UserError
 from petl_bench.executors.local import LocalExecutor
 from petl_bench.plan import Plan, PlannedRun
-from petl_bench.results import Failure, NewerRecordError, ResultsTree, RunRecord, read_failure, read_record
+from petl_bench.results import DamagedError, Failure, ResultsTree, RunRecord, read_failure, read_record
 from petl_bench.workbench import Workbench
 
 
@@ -97,13 +97,11 @@ def run_plan(
 def _is_readable(folder: Path) -> bool:
     """Whether a filed run counts as done: a damaged record does not, and is replaced.
 
-    Raises NewerRecordError for a record that a later version wrote.
+    Raises UserError for a record that a later version wrote, or that cannot be read now.
     """
     try:
         read_record(folder)
-    except NewerRecordError:
-        raise
-    except UserError:
+    except DamagedError:
         return False
     return True
 

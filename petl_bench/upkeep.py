@@ -2,101 +2,154 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import tempfile
+import time
+from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from petl_bench.errors import UserError
 from petl_bench.files import write_atomically
-from petl_bench.results import FAILED, UNFINISHED, NewerRecordError, ResultsTree, read_predictions, read_record
+from petl_bench.results import FAILED, UNFINISHED, DamagedError, ResultsTree, read_predictions, read_record
+
+ABANDONED_AFTER = 24 * 3600
+"""Seconds after which an unfinished run's folder is nobody's any more."""
 
 
-def merge(source: ResultsTree, target: ResultsTree, *, dry_run: bool = False) -> list[str]:
-    """Copy the runs of ``source`` that ``target`` lacks; what is there stays. Damaged runs are not copied.
+@dataclass
+class Done:
+    """What was changed (or would be), and what was left as it is and why; a line each."""
 
-    Failures of runs that ``target`` holds no failure of come along.
+    changes: list[str] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
+
+
+def merge(source: ResultsTree, target: ResultsTree, *, dry_run: bool = False) -> Done:
+    """Copy the runs of ``source`` that ``target`` lacks or holds damaged; what is readable there stays.
+
+    Failures come along where neither tree has finished their run and ``target`` knows of none.
     """
+    done = Done()
     if not dry_run:
         target.prepare()
-    lines, filed = [], target.run_folders()
-    for key, folder in source.run_folders().items():
-        if key in filed:
-            continue
+    filed, finished = target.run_folders(), set()
+    for folder in source.run_folders().values():
         try:
             record = read_record(folder)
             read_predictions(folder)
-        except NewerRecordError as error:
-            lines.append(f"not copied: {error}")
-            continue
         except UserError as error:
-            lines.append(f"not copied, damaged: {error}")
+            done.remarks.append(f"not copied: {error}")
             continue
-        lines.append(f"run {key} from {source.root}")
+        key = record.run_info.run_key
+        finished.add(key)
+        if key in filed and not _is_damaged(filed[key]):
+            continue
+        replaced = filed.get(key)
+        done.changes.append(f"run {key} from {source.root}" + (f", replacing a damaged {replaced}" if replaced else ""))
+        filed[key] = folder
         if not dry_run:
-            _copy_whole(folder, target.folder_of(record), target.root / UNFINISHED)
+            _copy_whole(folder, target.folder_of(record), replaced, target.root / UNFINISHED)
     known = target.failures()
     for key, path in source.failures().items():
-        if key not in known and key not in filed:
-            lines.append(f"failure {path.name} from {source.root}")
+        if key not in known and key not in filed and key not in finished:
+            done.changes.append(f"failure {path.name} from {source.root}")
             if not dry_run:
                 write_atomically(target.root / FAILED / path.name, path.read_bytes())
-    return lines
+    return done
 
 
-def prune(tree: ResultsTree, *, dry_run: bool = False) -> list[str]:
-    """Delete what no reader needs: unfinished runs, damaged records, failures of runs that have finished since.
+def prune(tree: ResultsTree, *, dry_run: bool = False) -> Done:
+    """Delete what no reader needs: abandoned unfinished runs, damaged ones, failures of runs that finished since.
 
-    Records of a newer petl-bench stay.
+    What a newer petl-bench wrote stays, and what cannot be read now.
     """
-    doomed: list[tuple[str, Path]] = [("unfinished", path) for path in sorted((tree.root / UNFINISHED).glob("*"))]
-    finished = set()
+    now = time.time()
+    doomed = [
+        ("abandoned", path)
+        for path in sorted((tree.root / UNFINISHED).glob("*"))
+        if now - path.lstat().st_mtime > ABANDONED_AFTER
+    ]
+    finished, done = set(), Done()
     for key, folder in tree.run_folders().items():
         try:
             read_record(folder)
             read_predictions(folder)
             finished.add(key)
-        except NewerRecordError:
-            continue
-        except UserError:
+        except DamagedError:
             doomed.append(("damaged", folder))
+        except UserError as error:
+            done.remarks.append(f"left alone: {error}")
     for path in sorted((tree.root / FAILED).glob("*.json")):
-        if path.name.partition(".")[0] in finished:
+        key, _, number = path.stem.partition(".")
+        if key in finished and number.isdigit():
             doomed.append(("made up for", path))
-    for _, path in [] if dry_run else doomed:
-        shutil.rmtree(path) if path.is_dir() else path.unlink()
-    return [f"{why}: {path}" for why, path in doomed]
+    for why, path in doomed:
+        done.changes.append(f"{why}: {path}")
+        if not dry_run:
+            shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+    return done
 
 
-def migrate(tree: ResultsTree, *, dry_run: bool = False) -> list[str]:
-    """Rewrite records that this version would write otherwise, and move runs that are filed under other names."""
-    lines = []
+def migrate(tree: ResultsTree, *, dry_run: bool = False) -> Done:
+    """Rewrite records that this version would write otherwise, and move runs that are filed under other names.
+
+    Keys that this version does not know stay in the record.
+    """
+    done = Done()
     for key, folder in tree.run_folders().items():
         try:
             record = read_record(folder)
         except UserError as error:
-            lines.append(f"left alone: {error}")
+            done.remarks.append(f"left alone: {error}")
             continue
-        text = (record.model_dump_json(indent=2) + "\n").encode()
-        if (folder / "run.json").read_bytes() != text:
-            lines.append(f"rewritten: {folder / 'run.json'}")
+        before = (folder / "run.json").read_bytes()
+        known = record.model_dump(mode="json")
+        text = (json.dumps(_updated(json.loads(before), known), indent=2, ensure_ascii=False) + "\n").encode()
+        if json.loads(before) != json.loads(text):
+            done.changes.append(f"rewritten: {folder / 'run.json'}")
             if not dry_run:
                 write_atomically(folder / "run.json", text)
         if (there := tree.folder_of(record)) != folder and not there.exists():
-            lines.append(f"moved: {key} to {there}")
+            done.changes.append(f"moved: {key} to {there}")
             if not dry_run:
                 there.parent.mkdir(parents=True, exist_ok=True)
                 os.rename(folder, there)
-    return lines
+    return done
 
 
-def _copy_whole(folder: Path, target: Path, unfinished: Path) -> None:
+def _updated(old: Any, new: Any) -> Any:
+    """``new`` with what only ``old`` has, table by table."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        return {**old, **{key: _updated(old.get(key), value) for key, value in new.items()}}
+    return new
+
+
+def _is_damaged(folder: Path) -> bool:
+    try:
+        read_record(folder)
+        read_predictions(folder)
+    except DamagedError:
+        return True
+    except UserError:
+        return False
+    return False
+
+
+def _copy_whole(folder: Path, target: Path, replaced: Path | None, unfinished: Path) -> None:
     """Copy a run folder so that it exists whole or not at all; another process may have filed it first."""
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f"{target.name}.", dir=unfinished))
     try:
         shutil.copytree(folder, temporary / "new")
-        if not (target / "run.json").exists():
+        for place in (replaced, target if target.exists() and not (target / "run.json").exists() else None):
+            if place is not None:
+                with suppress(FileNotFoundError):
+                    os.rename(place, temporary / f"old-{place.parent.name}")
+        if not target.exists():
             os.rename(temporary / "new", target)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
+import time
 from pathlib import Path
 
 import pytest
 
+from petl_bench.index import read_runs
 from petl_bench.results import ResultsTree
-from petl_bench.upkeep import merge, migrate, prune
+from petl_bench.upkeep import ABANDONED_AFTER, Done, merge, migrate, prune
 from tests.leaderboard.trees import plant, study_of
 
 
@@ -21,12 +24,12 @@ def test_merge_copies_what_is_missing_and_keeps_what_is_there() -> None:
     here = plant(Path("here"), *study_of({"linear": 0.5}, seeds=1))
     there = plant(Path("there"), *study_of({"linear": 0.9}, seeds=2))
     before = {key: (folder / "predictions.npz").read_bytes() for key, folder in here.run_folders().items()}
-    assert len(merge(there, here, dry_run=True)) == 5
+    assert len(merge(there, here, dry_run=True).changes) == 5
     assert len(here.run_folders()) == 5
-    assert len(merge(there, here)) == 5
+    assert len(merge(there, here).changes) == 5
     assert len(here.run_folders()) == 10
     assert all((here.run_folders()[key] / "predictions.npz").read_bytes() == data for key, data in before.items())
-    assert merge(there, here) == []
+    assert merge(there, here) == Done()
     assert list((here.root / ".unfinished").iterdir()) == []
 
 
@@ -35,9 +38,34 @@ def test_merge_makes_a_tree_and_leaves_damaged_runs_behind() -> None:
     folders = sorted(there.run_folders().values())
     (folders[0] / "run.json").write_text("{")
     (folders[1] / "predictions.npz").write_bytes(b"")
-    lines = merge(there, ResultsTree(Path("new/tree")))
-    assert sum("not copied, damaged" in line for line in lines) == 2
+    done = merge(there, ResultsTree(Path("new/tree")))
+    assert len(done.changes) == 3
+    assert all(line.startswith("not copied: ") for line in done.remarks)
+    assert len(done.remarks) == 2
     assert len(ResultsTree(Path("new/tree")).run_folders()) == 3
+
+
+def test_merge_replaces_what_is_damaged_and_says_beforehand_what_it_does() -> None:
+    here = plant(Path("here"), *study_of({"linear": 0.5}, seeds=1))
+    there = plant(Path("there"), *study_of({"linear": 0.5}, seeds=1))
+    first, second, *_ = sorted(here.run_folders().values())
+    (first / "predictions.npz").write_bytes(b"")
+    (second / "run.json").unlink()
+    planned = merge(there, here, dry_run=True)
+    assert merge(there, here) == planned
+    assert len(planned.changes) == 2
+    assert len(read_runs(here)[0]) == 5
+    assert merge(here, here) == Done()
+
+
+def test_merge_brings_no_failure_of_a_run_that_finished() -> None:
+    here, there = ResultsTree(Path("here")), plant(Path("there"), *study_of({"linear": 0.5}, seeds=1))
+    key = next(iter(there.run_folders()))
+    (there.root / "failed").mkdir()
+    for name in (key, "0123456789abcdef"):
+        (there.root / "failed" / f"{name}.1.json").write_text("{}")
+    merge(there, here)
+    assert list(here.failures()) == ["0123456789abcdef"]
 
 
 def test_prune_deletes_leftovers_alone() -> None:
@@ -46,18 +74,41 @@ def test_prune_deletes_leftovers_alone() -> None:
     (folders[0] / "run.json").write_text("{")
     newer = json.loads((folders[1] / "run.json").read_text())
     (folders[1] / "run.json").write_text(json.dumps({**newer, "schema_version": 99}))
-    (tree.root / ".unfinished" / "half").mkdir()
+    later = json.loads((folders[3] / "run.json").read_text())
+    later["spec"]["switches"]["mixup"] = "off"
+    (folders[3] / "run.json").write_text(json.dumps(later))
+    for name, age in (("half", ABANDONED_AFTER + 60), ("being-written", 0)):
+        (tree.root / ".unfinished" / name).mkdir()
+        os.utime(tree.root / ".unfinished" / name, (time.time() - age,) * 2)
     (tree.root / "failed").mkdir()
-    (tree.root / "failed" / f"{folders[2].name}.1.json").write_text("{}")
-    (tree.root / "failed" / "0123456789abcdef.1.json").write_text("{}")
+    for name in (f"{folders[2].name}.1", f"{folders[2].name}.notes", "0123456789abcdef.1"):
+        (tree.root / "failed" / f"{name}.json").write_text("{}")
     planned = prune(tree, dry_run=True)
     assert folders[0].exists()
     assert prune(tree) == planned
-    assert [line.partition(":")[0] for line in planned] == ["unfinished", "damaged", "made up for"]
+    assert [line.partition(":")[0] for line in planned.changes] == ["abandoned", "damaged", "made up for"]
+    assert len(planned.remarks) == 2
     assert not folders[0].exists()
-    assert folders[1].exists()
-    assert [path.name for path in (tree.root / "failed").iterdir()] == ["0123456789abcdef.1.json"]
-    assert prune(tree) == []
+    assert all(folder.exists() for folder in folders[1:])
+    assert (tree.root / ".unfinished" / "being-written").exists()
+    kept = sorted(path.name for path in (tree.root / "failed").iterdir())
+    assert kept == sorted(["0123456789abcdef.1.json", f"{folders[2].name}.notes.json"])
+    assert prune(tree).changes == []
+
+
+def test_what_cannot_be_read_now_is_not_damaged(monkeypatch: pytest.MonkeyPatch) -> None:
+    tree = plant(Path("results"), *study_of({"linear": 0.5}, seeds=1))
+    read_bytes = Path.read_bytes
+
+    def fail(path: Path) -> bytes:
+        if path.name == "run.json":
+            raise OSError(5, "Input/output error")
+        return read_bytes(path)
+
+    monkeypatch.setattr(Path, "read_bytes", fail)
+    done = prune(tree)
+    assert (done.changes, len(done.remarks)) == ([], 5)
+    assert len(tree.run_folders()) == 5
 
 
 def test_migrate_rewrites_old_records_and_files_them_anew() -> None:
@@ -65,11 +116,14 @@ def test_migrate_rewrites_old_records_and_files_them_anew() -> None:
     folder = sorted(tree.run_folders().values())[0]
     data = json.loads((folder / "run.json").read_text())
     del data["meta_info"]["method_info"], data["train_info"]["redundant_parameters"]
+    data["train_info"]["energy_kwh"] = 3.5
     (folder / "run.json").write_text(json.dumps(data))
     elsewhere = tree.root / "a" / "b" / "c" / folder.name
     elsewhere.parent.mkdir(parents=True)
     folder.rename(elsewhere)
-    assert len(migrate(tree, dry_run=True)) == 2
-    assert len(migrate(tree)) == 2
-    assert migrate(tree) == []
-    assert json.loads((folder / "run.json").read_text())["meta_info"]["method_info"] == {}
+    assert len(migrate(tree, dry_run=True).changes) == 2
+    assert len(migrate(tree).changes) == 2
+    assert migrate(tree) == Done()
+    after = json.loads((folder / "run.json").read_text())
+    assert after["meta_info"]["method_info"] == {}
+    assert after["train_info"]["energy_kwh"] == 3.5

@@ -5,6 +5,7 @@ Heavy imports stay inside the functions, so that ``--help`` and ``ls`` answer at
 
 from __future__ import annotations
 
+import io
 import pkgutil
 import re
 import sys
@@ -45,6 +46,9 @@ def application() -> typer.Typer:
 
 def main() -> None:
     """Run the command line; a user's mistake is one line on stderr and exit code 2."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal that lacks a character shows another
     try:
         code = typer.main.get_command(application()).main(sys.argv[1:] or ["--help"], standalone_mode=False)
         _leave(code if isinstance(code, int) else 0)

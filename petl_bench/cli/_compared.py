@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 from rich.console import Console
@@ -18,37 +19,45 @@ DAGGER = "†: not significantly worse than the best (Holm over all pairs)"
 
 def print_table(report: Data, *, margin: float | None, verbose: bool) -> None:
     """One table's comparison."""
-    console = Console(highlight=False)
-    _say(console, f"\n{report['benchmark']}, backbone {report['backbone']}, profile {report['profile']}")
-    _say(
-        console,
-        f"{report['test_clips']:,} test clips of {report['sources']:,} sources, {report['folds']} folds, seeds "
-        f"{ranges(report['seeds'])}; {report['metric'].replace('_', ' ')}, percent\n",
-    )
+    title = f"{report['benchmark']}, backbone {report['backbone']}, profile {report['profile']}"
+    print(f"\n{title}" + (f" ({', '.join(report['unlike_others'])})" if report["unlike_others"] else ""))
+    sizes = report["fold_sizes"]
+    tested, trained = ("/".join(map(str, dict.fromkeys(size[part] for size in sizes))) for part in ("test", "train"))
+    print(f"{report['test_clips']:,} test clips of {report['sources']:,} sources, seeds {ranges(report['seeds'])}")
+    print(f"{len(sizes)} of {report['folds']} folds, tested on {tested} clips each, trained on {trained}")
+    print(f"{report['metric'].replace('_', ' ')}, percent\n")
     rows = report["comparisons"]
-    console.print(_grid(report["rows"], _score_columns(report)))
-    _say(console, "")
-    console.print(_grid(rows, DIFFERENCES, name=_pair))
-    _say(console, "")
-    console.print(_grid(rows, DETAILS, name=_pair))
+    _grid(report["rows"], _score_columns(report))
+    _grid(rows, DIFFERENCES, name=_pair)
+    _grid(rows, DETAILS, name=_pair)
+    _grid(rows, ERRORS, name=_pair)
     if margin is not None:
-        _say(console, f"\nwithin {margin:g} points, declared beforehand")
-        console.print(_grid(rows, MARGIN, name=_pair))
+        print(f"within {margin:g} points, declared beforehand")
+        _grid(rows, MARGIN, name=_pair)
     if verbose:
-        _say(console, "\nother questions: these models on new clips; training on these very clips")
-        console.print(_grid(rows, OTHER_TESTS, name=_pair))
-    _say(console, "")
+        print("other questions: these models on new clips; training on these very clips")
+        _grid(rows, OTHER_TESTS, name=_pair)
     for note in _notes(report):
-        _say(console, f"- {note}")
+        print(f"- {note}")
 
 
-def print_over_datasets(rows: Sequence[Data]) -> None:
-    """Mean differences over data sets."""
-    console = Console(highlight=False)
+def print_over_datasets(group: Data, reports: Sequence[Data]) -> None:
+    """Scores and mean differences over data sets."""
+    rows, ranks = group["pairs"], group["mean_ranks"]
     names = list(rows[0]["differences"])
-    _say(console, f"\nover {len(names)} data sets: {', '.join(names)} (* significant there, Holm)\n")
-    columns: Columns = {name: _on_dataset(name) for name in names}
-    columns |= {
+    scores = {
+        name: {row["method"]: row for row in report["rows"]}
+        for name in names
+        for report in reports
+        if report["benchmark"] == name
+    }
+    print(f"\nover {len(names)} data sets: {', '.join(names)}\n")
+    methods = [{"method": method, "rank": rank} for method, rank in sorted(ranks.items(), key=lambda item: item[1])]
+    columns: Columns = {name: _score_on(scores[name]) for name in names}
+    _grid(methods, {**columns, "mean rank": lambda row: f"{row['rank']:.2f}"})
+    print("differences, * significant on that data set (Holm)")
+    _grid(rows, {name: _on_dataset(name) for name in names}, name=_pair)
+    columns = {
         "mean": lambda row: _signed(row["mean"]),
         "95% interval": _interval,
         "p Holm": lambda row: _p(row["p_holm"]),
@@ -56,8 +65,12 @@ def print_over_datasets(rows: Sequence[Data]) -> None:
     }
     if rows[0]["p_new_data_set"] is not None:
         columns["p new"] = lambda row: _p(row["p_new_data_set"])
-    console.print(_grid(rows, columns, name=_pair))
-    _say(console, "\n- the mean is over these data sets and no others; p new: for data sets not seen, of low power")
+    _grid(rows, columns, name=_pair)
+    print("- the mean is over these data sets and no others; p new: for data sets not seen, of low power")
+
+
+def _score_on(rows: dict[str, Data]) -> Callable[[Data], str]:
+    return lambda row: percent(rows[row["method"]]["score"])
 
 
 def _on_dataset(name: str) -> Callable[[Data], str]:
@@ -96,6 +109,14 @@ DETAILS: Columns = {
     "only second": lambda row: _clips(row, "only_second"),
     "test": lambda row: row["test"],
 }
+ERRORS: Columns = {
+    "SE sources": lambda row: percent(row["standard_error_of_sources"]),
+    "SE runs": lambda row: percent(row["standard_error_of_runs"]),
+    "SE": lambda row: percent(row["standard_error"]),
+    "df": lambda row: "-" if row["degrees_of_freedom"] is None else f"{row['degrees_of_freedom']:.1f}",
+    "detectable": lambda row: percent(row.get("detectable_now")),
+    "floor": lambda row: percent(row.get("detectable_floor")),
+}
 MARGIN: Columns = {
     "non-inferior p": lambda row: _p(row["p_non_inferior_holm"]),
     "equivalent p": lambda row: _p(row["p_equivalent_holm"]),
@@ -105,40 +126,41 @@ OTHER_TESTS: Columns = {
     "sign-flip p": lambda row: _p(row["sign_flip_p"]),
     "Welch p": lambda row: _p(row["welch_p"]),
     "fold t p": lambda row: _p(row["fold_test_p"]),
-    "SE sources": lambda row: percent(row["standard_error_of_sources"]),
-    "SE runs": lambda row: percent(row["standard_error_of_runs"]),
 }
 
 
 def _notes(report: Data) -> list[str]:
     rows = report["comparisons"]
-    notes = [LETTERS if any(row["letters"] for row in report["rows"]) else DAGGER]
+    marked = any(row["not_worse_than_best"] for row in report["rows"])
+    notes = [LETTERS if any(row["letters"] for row in report["rows"]) else DAGGER] if marked else []
     notes += dict.fromkeys(f"p answers: {row['question']}" for row in rows)
     notes.append("p cons.: the corrected resampled t-test, a guard against overlapping training sets")
-    if floors := [row["detectable_floor"] for row in rows if row.get("detectable_floor") is not None]:
-        low, high = (percent(value) for value in (min(floors), max(floors)))
-        needed = low if low == high else f"{low} to {high}"
-        notes.append(f"with any number of seeds, 80% power needs a true difference of {needed} points on these clips")
+    notes.append("detectable: the true difference found with 80% power now; floor: with any number of seeds")
     for row in rows:
         if (seeds := row.get("seeds_for_margin")) is not None:
-            notes.append(f"{_pair(row)}: about {max(2, round(seeds + 0.5))} seeds to find a difference of the margin")
+            notes.append(f"{_pair(row)}: about {max(2, math.ceil(seeds))} seeds to find a difference of the margin")
+        elif row.get("margin_out_of_reach"):
+            notes.append(f"{_pair(row)}: no number of seeds finds a difference of the margin on these clips")
+    for row in report["rows"]:
+        if row["fold_sizes_matter"]:
+            notes.append(f"{row['method']}: the mean of folds is {percent(row['mean_of_folds'])}")
     reasons = [row["verdict"] for row in rows if row["verdict"].startswith("no test")]
     every = [*notes, *report["notes"], *reasons, *(note for row in rows for note in row["notes"])]
     return list(dict.fromkeys(every))
 
 
-def _grid(rows: Sequence[Data], columns: Columns, name: Callable[[Data], str] = lambda row: row["method"]) -> Table:
+def _grid(rows: Sequence[Data], columns: Columns, name: Callable[[Data], str] = lambda row: row["method"]) -> None:
+    """Print aligned columns, and an empty line; names fold where the terminal is narrow."""
     table = Table(box=None, pad_edge=False, padding=(0, 1))
-    table.add_column("", overflow="fold")
+    table.add_column("", overflow="fold", min_width=12)
     for head in columns:
         table.add_column(head, justify="left" if head == "verdict" else "right", no_wrap=head != "verdict")
     for row in rows:
         table.add_row(escape(name(row)), *(cell(row) for cell in columns.values()))
-    return table
-
-
-def _say(console: Console, text: str) -> None:
-    console.print(escape(text), soft_wrap=True)
+    console = Console(highlight=False)
+    with console.capture() as capture:
+        console.print(table)
+    print("\n".join(line.rstrip() for line in capture.get().splitlines()) + "\n")
 
 
 def _signed(value: float | None) -> str:

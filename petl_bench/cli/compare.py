@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from petl_bench.cli._options import Json, Results, read_names
-from petl_bench.errors import UserError
+from petl_bench.errors import UserError, nearest
 
 if TYPE_CHECKING:
     from petl_bench.leaderboard.tables import Table
@@ -39,41 +39,60 @@ def compare(
     as_json: Json = False,
 ) -> None:
     """Compare methods: differences, 95% intervals, p-values, verdicts."""
-    if margin is not None and not margin > 0:
-        raise UserError(f"--margin {margin:g}: give points above 0, for example 1.0")
-    from petl_bench.leaderboard.board import read_tables
-    from petl_bench.leaderboard.differences import differences, over_datasets
+    if margin is not None and not 0 < margin < 100:
+        raise UserError(f"--margin {margin:g}: give points between 0 and 100, for example 1.0")
+    from petl_bench.leaderboard.board import failed_runs, read_tables, tell_apart
+    from petl_bench.leaderboard.differences import differences, mean_rank_of, over_datasets
     from petl_bench.leaderboard.report import report
 
     tables, problems = read_tables(results, across)
-    wanted = read_names("--dataset", dataset) if dataset else ()
+    for option, value, there in (
+        ("--backbone", backbone, {name for table in tables for name in table.backbone.split(", ")}),
+        ("--profile", profile, {name for table in tables for name in table.profile.split(", ")}),
+        *(("--dataset", name, {table.benchmark for table in tables}) for name in _split(dataset)),
+    ):
+        if value is not None and value not in there:
+            known = f"there are {', '.join(sorted(there))}" if there else "there are no runs"
+            raise UserError(f"{option} {value}: no such runs in {results}{nearest(value, there)}; {known}")
     tables = [
         table
         for table in tables
-        if (not wanted or table.benchmark in wanted)
+        if (dataset is None or table.benchmark in _split(dataset))
         and backbone in (None, table.backbone)
         and profile in (None, table.profile)
     ]
     chosen = _chosen(tables, names or (), baseline, results)
     share = None if margin is None else margin / 100
     compared = [{**report(table), "comparisons": differences(table, baseline, share)} for table in chosen]
-    together = [rows for group in _same_conditions(chosen) if (rows := over_datasets(group, baseline))]
+    tell_apart(compared, {data["table"]: table.conditions for data, table in zip(compared, chosen, strict=True)})
+    together = [
+        {"pairs": rows, "mean_ranks": mean_rank_of(group)}
+        for group in _same_conditions(chosen)
+        if (rows := over_datasets(group, baseline))
+    ]
+    problems += failed_runs(results)
     if as_json:
-        print(json.dumps({"tables": compared, "over_datasets": together, "left_out": problems}, indent=1))
+        data = {"tables": compared, "over_datasets": together, "left_out": problems}
+        print(json.dumps(data, indent=1, allow_nan=False))
         return
     from petl_bench.cli._compared import print_over_datasets, print_table
 
-    for data in compared:
-        print_table(data, margin=margin, verbose=verbose)
-    for rows in together:
-        print_over_datasets(rows)
+    for table_data in compared:
+        print_table(table_data, margin=margin, verbose=verbose)
+    for group_data in together:
+        print_over_datasets(group_data, compared)
     for problem in problems:
         typer.echo(f"petl-bench: left out: {problem}", err=True)
+
+
+def _split(dataset: str | None) -> tuple[str, ...]:
+    return read_names("--dataset", dataset) if dataset else ()
 
 
 def _chosen(tables: Sequence[Table], names: Sequence[str], baseline: str | None, results: Path) -> list[Table]:
     """The tables that hold two or more of the named rows (all that equal a card, where none is named), cut to them."""
     from petl_bench.leaderboard.board import with_methods
+    from petl_bench.stats.engine import incompleteness
 
     asked = tuple(dict.fromkeys([*names, *([baseline] if baseline else [])]))
     if names:
@@ -87,6 +106,14 @@ def _chosen(tables: Sequence[Table], names: Sequence[str], baseline: str | None,
         for table in tables
         if len(table.rows) > 1 and (baseline is None or baseline in {row.name.text for row in table.rows})
     ]
+    incomplete = [
+        f"{table.benchmark} ({why})"
+        for table in chosen
+        for row in table.rows
+        if row.name.text == baseline and (why := incompleteness(row.scores, table.folds))
+    ]
+    if incomplete:
+        raise UserError(f"--baseline {baseline}: nothing can be compared with it on {', '.join(incomplete)}")
     if not chosen:
         what = " and ".join(asked) if len(asked) > 1 else "two methods"
         raise UserError(

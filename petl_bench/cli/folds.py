@@ -23,13 +23,14 @@ def folds(
     """Print best validation and test metric per fold, mean and standard deviation."""
     from petl_bench.leaderboard.board import read_tables, with_methods
     from petl_bench.leaderboard.folds import fold_lines, mean_and_sd
+    from petl_bench.results import ResultsTree
 
-    found = []
+    found, folders = [], ResultsTree(results.expanduser()).run_folders()
     for table in with_methods(read_tables(results)[0], (method,), dataset, results):
         for row in table.rows:
-            lines = fold_lines(row)
+            lines = fold_lines(row, folders)
             sds = {part: mean_and_sd([getattr(line, part) for line in lines], population=paper_std) for part in PARTS}
-            title = f"{method} on {table.benchmark}, backbone {table.backbone}"
+            title = f"{method} on {table.benchmark}, backbone {table.backbone}, profile {table.profile}"
             found.append(
                 {
                     "title": title,

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from petl_bench.cli._options import Results
+from petl_bench.errors import UserError
 
 
 def leaderboard(
@@ -28,10 +29,13 @@ def leaderboard(
     reports, problems = board(results, every=every)
     texts = {"md": markdown, "csv": csv_text, "json": json_text}
     if out is None:
-        print(texts[form](reports), end="")
+        print(texts[form](reports, problems), end="")
     else:
         for suffix, text in texts.items():
-            write_atomically(out / f"leaderboard.{suffix}", text(reports).encode())
+            try:
+                write_atomically(out / f"leaderboard.{suffix}", text(reports, problems).encode())
+            except OSError as error:
+                raise UserError(f"--out {out}: cannot be written to ({error.strerror or error})") from error
             print(out / f"leaderboard.{suffix}")
-    for problem in problems:
+    for problem in problems if form == "csv" and out is None else []:
         typer.echo(f"petl-bench: left out: {problem}", err=True)

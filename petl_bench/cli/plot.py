@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 import typer
 
 from petl_bench.cli._options import Results
+from petl_bench.errors import UserError
 
 
 def plot(
@@ -19,6 +20,7 @@ def plot(
     out: Annotated[Path, typer.Option(help="Folder for the figures.", show_default=True)] = Path("figures"),
 ) -> None:
     """Draw a figure per table that holds the methods."""
+    from petl_bench.canonical import digest
     from petl_bench.leaderboard.board import read_tables, with_methods
     from petl_bench.leaderboard.figures import Curve, convergence, save
     from petl_bench.leaderboard.folds import read_epochs
@@ -31,7 +33,12 @@ def plot(
             Curve(method, record.spec.fold, record.spec.seed, read_epochs(folders[record.run_info.run_key]))
             for method, record in runs
         ]
-        title = f"{table.benchmark}, backbone {table.backbone}"
-        name = re.sub(r"[^\w.-]+", "-", "-".join([kind, table.benchmark, table.backbone, *sorted(methods)]))
-        for path in save(convergence(curves, title), out, name):
+        title = f"{table.benchmark}, backbone {table.backbone}, profile {table.profile}"
+        parts = [kind, table.benchmark, table.backbone, digest(table.conditions, 6), *sorted(methods)]
+        name = re.sub(r"[^\w.-]+", "-", "-".join(parts))
+        try:
+            paths = save(convergence(curves, title), out, name)
+        except OSError as error:
+            raise UserError(f"--out {out}: cannot be written to ({error.strerror or error})") from error
+        for path in paths:
             print(path)

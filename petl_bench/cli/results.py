@@ -36,13 +36,10 @@ def results(
         for source in sources or []:
             if not source.expanduser().is_dir():
                 raise UserError(f"results merge {source}: no such folder")
-        done = [
-            line
-            for source in sources or []
-            for line in merge(ResultsTree(source.expanduser()), target, dry_run=dry_run)
-        ]
+        every = [merge(ResultsTree(source.expanduser()), target, dry_run=dry_run) for source in sources or []]
     else:
-        done = (prune if action == "prune" else migrate)(target, dry_run=dry_run)
-    for line in done:
+        every = [(prune if action == "prune" else migrate)(target, dry_run=dry_run)]
+    changes = [line for done in every for line in done.changes]
+    for line in [*changes, *(line for done in every for line in done.remarks)]:
         print(line)
-    print(f"{count(len(done), 'change')}{' would be made' if dry_run else ''}")
+    print(f"{count(len(changes), 'change')}{' would be made' if dry_run else ''}")

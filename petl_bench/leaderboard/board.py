@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+from petl_bench.canonical import digest
 from petl_bench.errors import UserError, nearest
 from petl_bench.index import read_runs
 from petl_bench.leaderboard.names import Namer
 from petl_bench.leaderboard.report import Data, report
 from petl_bench.leaderboard.tables import Across, Table, make_tables
-from petl_bench.results import ResultsTree
+from petl_bench.results import ResultsTree, read_failure
 
 
 def read_tables(results: Path, across: Across | None = None) -> tuple[list[Table], list[str]]:
@@ -20,7 +23,8 @@ def read_tables(results: Path, across: Across | None = None) -> tuple[list[Table
     if not folder.is_dir():
         raise UserError(f"--results {results}: no such folder; `petl-bench run` makes one")
     runs, problems = read_runs(ResultsTree(folder))
-    return make_tables(runs, Namer(), across), problems
+    tables, without_rows = make_tables(runs, Namer(), across)
+    return tables, [*problems, *without_rows]
 
 
 def with_methods(tables: Sequence[Table], names: Sequence[str], benchmark: str | None, results: Path) -> list[Table]:
@@ -37,22 +41,55 @@ def with_methods(tables: Sequence[Table], names: Sequence[str], benchmark: str |
 
 
 def board(results: Path, *, every: bool = False) -> tuple[list[Data], list[str]]:
-    """Reports of all tables, and a line for every run that cannot be read; ``every``: variants of cards too.
+    """Reports of all tables, and a line for everything left out; ``every``: variants of cards too.
 
-    Runs that failed and were not made up for are named in the notes.
+    Left out are runs that cannot be read, runs that failed and were not made up for, and tables whose runs do not fit.
     """
     tables, problems = read_tables(results)
+    problems += failed_runs(results)
     reports = []
     for table in tables:
         shown = tuple(row for row in table.rows if every or not row.name.variant)
         left_out = len(table.rows) - len(shown)
+        hidden = f"{left_out} configuration{'s' * (left_out != 1)} that equal{'s' * (left_out == 1)} no card"
+        where = f"{table.benchmark}, backbone {table.backbone}"
         if not shown:
-            problems.append(
-                f"{table.benchmark}, {table.backbone}: {left_out} configurations that equal no card (--all)"
-            )
+            problems.append(f"{where}: {hidden} (--all shows them)")
             continue
-        data = report(replace(table, rows=shown))
+        try:
+            data = report(replace(table, rows=shown))
+        except UserError as error:
+            problems.append(f"{where}: {error}")
+            continue
         if left_out:
-            data["notes"].append(f"{left_out} configurations that equal no card are not shown (--all shows them)")
+            data["notes"].append(f"not shown: {hidden} (--all shows them)")
         reports.append(data)
+    tell_apart(reports, {digest(table.conditions, 8): table.conditions for table in tables})
     return reports, problems
+
+
+def failed_runs(results: Path) -> list[str]:
+    """A line for every run that failed and has no record."""
+    tree = ResultsTree(results.expanduser())
+    finished, lines = tree.run_folders(), []
+    for key, path in sorted(tree.failures().items()):
+        if key not in finished:
+            failure = read_failure(path)
+            lines.append(
+                f"failed: {failure.title}: {failure.error}" if failure else f"failed: {key}, unreadable {path.name}"
+            )
+    return lines
+
+
+def tell_apart(reports: Sequence[Data], conditions: Mapping[str, Mapping[str, Any]]) -> None:
+    """Say of tables that share benchmark, backbone and profile in what they differ."""
+    for data in reports:
+        names = ("benchmark", "backbone", "profile")
+        alike = [other for other in reports if all(other[name] == data[name] for name in names)]
+        mine = conditions[data["table"]]
+        differing = [
+            key
+            for key in mine
+            if len({json.dumps(conditions[other["table"]].get(key), default=str) for other in alike}) > 1
+        ]
+        data["unlike_others"] = [f"{key} = {mine[key]}" for key in differing]

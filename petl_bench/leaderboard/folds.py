@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,11 +15,12 @@ from petl_bench.files import read_text
 from petl_bench.leaderboard.tables import Row
 
 Data = dict[str, Any]
+NEEDED = {"epoch", "train_loss", "validation_accuracy"}
 
 
 @dataclass(frozen=True)
 class FoldLine:
-    """One fold's metrics as fractions, seeds averaged: best validation epoch, and test of the epoch that was tested."""
+    """One fold's metrics as fractions, seeds averaged: validation of the best epoch, test of the tested one."""
 
     fold: int
     seeds: int
@@ -27,17 +28,16 @@ class FoldLine:
     test: float
 
 
-def fold_lines(row: Row) -> list[FoldLine]:
-    """One line per fold that was run."""
+def fold_lines(row: Row, folders: Mapping[str, Path]) -> list[FoldLine]:
+    """One line per fold that was run; ``folders`` of runs by key. Raises UserError where epochs are damaged."""
     lines = []
     for fold in sorted({run.record.spec.fold for run in row.runs}):
         records = [run.record for run in row.runs if run.record.spec.fold == fold]
         metric = records[0].spec.data.metric
-        validation, test = (
-            float(np.mean([record.train_info.metrics[part][metric] for record in records]))
-            for part in ("validation", "test")
-        )
-        lines.append(FoldLine(fold, len(records), validation, test))
+        curves = [read_epochs(folders[record.run_info.run_key]) for record in records]
+        best = [max(float(epoch[f"validation_{metric}"]) for epoch in epochs) for epochs in curves]
+        tested = [record.train_info.metrics["test"][metric] for record in records]
+        lines.append(FoldLine(fold, len(records), float(np.mean(best)), float(np.mean(tested))))
     return lines
 
 
@@ -55,6 +55,9 @@ def read_epochs(folder: Path) -> list[Data]:
     """The epochs of a run folder, in order. Raises UserError where they are damaged."""
     path = folder / "epochs.jsonl"
     try:
-        return [json.loads(line) for line in read_text(path).splitlines() if line.strip()]
+        epochs = [json.loads(line) for line in read_text(path).splitlines() if line.strip()]
     except ValueError as error:
         raise UserError(f"{path}: not readable epochs ({error})") from error
+    if not epochs or not all(isinstance(epoch, dict) and epoch.keys() >= NEEDED for epoch in epochs):
+        raise UserError(f"{path}: no epochs, or epochs without {', '.join(sorted(NEEDED))}")
+    return epochs

@@ -22,31 +22,33 @@ tables: their rows do not compare.
 """
 
 
-def markdown(reports: Sequence[Data]) -> str:
-    """The page: one section per table."""
+def markdown(reports: Sequence[Data], problems: Sequence[str] = ()) -> str:
+    """The page: one section per table, and what was left out."""
     sections = [_section(report) for report in reports] or ["No runs yet.\n"]
+    if problems:
+        sections.append("\n".join(["## Left out", "", *(f"- {escaped(problem)}" for problem in problems)]) + "\n")
     return "\n".join([INTRODUCTION, *sections])
 
 
-def csv_text(reports: Sequence[Data]) -> str:
-    """One line per row of any table, fractions in full."""
-    lines = [_csv_row(report, row) for report in reports for row in report["rows"]]
+def csv_text(reports: Sequence[Data], problems: Sequence[str] = ()) -> str:
+    """One line per row of any table; scores are fractions. What was left out is not in it."""
     text = io.StringIO()
-    if lines:
-        writer = csv.DictWriter(text, list(lines[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(lines)
+    writer = csv.DictWriter(text, CSV_COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(_csv_row(report, row) for report in reports for row in report["rows"])
     return text.getvalue()
 
 
-def json_text(reports: Sequence[Data]) -> str:
+def json_text(reports: Sequence[Data], problems: Sequence[str] = ()) -> str:
     """The reports as they are."""
-    return json.dumps(list(reports), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    page = {"tables": list(reports), "left_out": list(problems)}
+    return json.dumps(page, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def escaped(text: str) -> str:
     """Text that Markdown shows as it is, in one line and in one cell."""
-    return re.sub(r"([\\`*_{}\[\]<>|#~])", r"\\\1", " ".join(text.split()))
+    visible = "".join(character if character.isprintable() else " " for character in text)
+    return re.sub(r"([\\`*_{}\[\]<>|#~&$@])", r"\\\1", " ".join(visible.split()))
 
 
 def percent(value: float | None) -> str:
@@ -79,12 +81,26 @@ def thousands(number: float) -> str:
     return f"{number / 1e3:.1f}K" if number < 999_950 else f"{number / 1e6:.1f}M"
 
 
+OF_TABLE = ("table", "benchmark", "backbone", "metric", "profile", "folds", "test_clips", "limit")
+OF_ROW = (
+    *("method", "variant", "incomplete", "score", "low", "high", "interval", "fold_sd", "seed_sd", "letters"),
+    *("not_worse_than_best", "runs", "expected_runs", "adapted_parameters", "share", "redundant_parameters"),
+    *("published_count", "seconds", "config_key"),
+)
+CSV_COLUMNS = (
+    *OF_TABLE,
+    *("unlike_others", "validation", "epochs", "batch_size", "precision", "seeds"),
+    *OF_ROW,
+    *(f"parameters_{role}" for role in ROLES),
+    "published",
+)
+
+
 def _section(report: Data) -> str:
-    lines = [
-        f"## {escaped(report['benchmark'])}, backbone {escaped(report['backbone'])}, profile {report['profile']}",
-        "",
-    ]
-    lines += [_conditions(report), "", _scores(report), "", _parameters(report), ""]
+    title = f"{escaped(report['benchmark'])}, backbone {escaped(report['backbone'])}, profile {report['profile']}"
+    if report["unlike_others"]:
+        title += f" ({escaped(', '.join(report['unlike_others']))})"
+    lines = [f"## {title}", "", _conditions(report), "", _scores(report), "", _parameters(report), ""]
     lines += [f"- {escaped(note)}" for note in _notes(report)]
     return "\n".join(lines) + "\n"
 
@@ -115,15 +131,15 @@ def _scores(report: Data) -> str:
             **({"": row["letters"]} if letters else {}),
             "runs": f"{row['runs']}/{row['expected_runs']}",
             "s/run": f"{row['seconds']:.1f}",
-            "published": "; ".join(_reference(reference) for reference in row["published"]) or "-",
+            "published": escaped("; ".join(_published(reference) for reference in row["published"])) or "-",
         }
         lines.append(line)
     return _table(lines)
 
 
-def _reference(reference: Data) -> str:
+def _published(reference: Data) -> str:
     configuration = f", {reference['configuration']}" if reference["configuration"] else ""
-    return escaped(f"{reference['accuracy']:.2f} ({reference['source']}{configuration})")
+    return f"{reference['accuracy']:.2f} ({reference['source']}{configuration})"
 
 
 def _parameters(report: Data) -> str:
@@ -154,15 +170,15 @@ def _notes(report: Data) -> list[str]:
 
 
 def _csv_row(report: Data, row: Data) -> Data:
-    shared = ("benchmark", "backbone", "metric", "profile", "folds", "test_clips", "limit")
-    parameters = {f"parameters_{role}": count for role, count in row["parameters"].items()}
-    kept = {key: value for key, value in row.items() if key not in ("parameters", "published")}
+    training = report["training"]
     return {
-        **{key: report[key] for key in shared},
-        "seeds": " ".join(map(str, report["seeds"])),
-        "epochs": report["training"]["epochs"],
-        "batch_size": report["training"]["batch_size"],
-        **kept,
-        **parameters,
-        "published": "; ".join(f"{ref['accuracy']} ({ref['source']})" for ref in row["published"]),
+        **{key: report[key] for key in OF_TABLE},
+        **{key: row[key] for key in OF_ROW},
+        "method": f"'{row['method']}" if row["method"].startswith(("=", "+", "-", "@")) else row["method"],
+        "unlike_others": "; ".join(report["unlike_others"]),
+        "validation": report["protocol"]["validation"],
+        **{key: training[key] for key in ("epochs", "batch_size", "precision")},
+        "seeds": " ".join(map(str, row["seeds"])),
+        **{f"parameters_{role}": row["parameters"].get(role, 0) for role in ROLES},
+        "published": "; ".join(_published(reference) for reference in row["published"]),
     }

@@ -6,10 +6,10 @@ nine digits, so that files are equal on every machine.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from statistics import median
 from typing import Any
 
+from petl_bench.canonical import digest
 from petl_bench.cards import BenchmarkCard, card_files, read_card
 from petl_bench.errors import UserError
 from petl_bench.leaderboard.tables import Row, Table
@@ -17,6 +17,8 @@ from petl_bench.stats.availability import NotAvailable
 from petl_bench.stats.comparisons import Comparisons, compare
 from petl_bench.stats.describe import describe
 from petl_bench.stats.engine import incompleteness
+from petl_bench.stats.estimate import Interval
+from petl_bench.stats.scores import OWN_SOURCES
 from petl_bench.switches import describe_switches
 
 MOST_COMPARED = 60
@@ -30,18 +32,22 @@ def report(table: Table) -> Data:
     spec, record = table.spec, table.first.record
     comparisons = compare([row.scores for row in table.rows]) if len(table.rows) <= MOST_COMPARED else None
     rows = [_row(row, table, comparisons) for row in table.rows]
+    clips, sources = table.clips
     rows.sort(key=lambda row: (row["incomplete"] != "", -(row["score"] or 0.0), row["method"]))
     info = record.meta_info.dataset_info
     return {
         "benchmark": table.benchmark,
         "backbone": table.backbone,
+        "table": digest(table.conditions, 8),
+        "unlike_others": [],
         "metric": spec.data.metric,
         "profile": table.profile,
         "switches": spec.switches.model_dump() if "," not in table.profile else None,
         "folds": len(table.folds),
         "seeds": list(table.seeds),
-        "test_clips": len(table.rows[0].scores.clip_ids),
-        "sources": table.rows[0].scores.source_count,
+        "fold_sizes": list(table.fold_sizes),
+        "test_clips": clips,
+        "sources": sources,
         "limit": info["limit"],
         "training": spec.training.model_dump(mode="json", exclude={"optimizer", "numerics_version"}),
         "protocol": spec.data.protocol.model_dump(mode="json"),
@@ -54,20 +60,23 @@ def report(table: Table) -> Data:
 def _row(row: Row, table: Table, comparisons: Comparisons | None) -> Data:
     first, described = row.runs[0].record, describe(row.scores)
     info, name = first.train_info, row.name.text
-    interval = described.interval
+    low, high, scale = _bounds(described.interval)
     letters = comparisons.letters if comparisons else NotAvailable("too many rows")
     return {
         "method": name,
         "variant": row.name.variant,
         "incomplete": incompleteness(row.scores, table.folds) or "",
         "score": number(described.score),
-        "low": None if isinstance(interval, NotAvailable) else number(interval.low),
-        "high": None if isinstance(interval, NotAvailable) else number(interval.high),
-        "interval": "" if isinstance(interval, NotAvailable) else interval.scale,
+        "low": low,
+        "high": high,
+        "interval": scale,
         "fold_sd": number(described.fold_sd),
         "seed_sd": number(described.seed_sd),
         "letters": "" if isinstance(letters, NotAvailable) else letters.get(name, ""),
         "not_worse_than_best": bool(comparisons and name in comparisons.not_worse_than_best),
+        "mean_of_folds": number(described.mean_of_folds),
+        "fold_sizes_matter": described.fold_sizes_matter,
+        "seeds": sorted({run.record.spec.seed for run in row.runs}),
         "runs": len(row.runs),
         "expected_runs": len(table.folds) * len(table.seeds),
         "parameters": info.parameters,
@@ -83,6 +92,13 @@ def _row(row: Row, table: Table, comparisons: Comparisons | None) -> Data:
             if reference.benchmark == table.benchmark
         ],
     }
+
+
+def _bounds(interval: Interval | NotAvailable) -> tuple[float | None, float | None, str]:
+    """Ends within what a metric can be, and where the interval was made."""
+    if isinstance(interval, NotAvailable):
+        return None, None, ""
+    return number(max(0.0, interval.low)), number(min(1.0, interval.high)), interval.scale
 
 
 def number(value: float | NotAvailable) -> float | None:
@@ -133,14 +149,32 @@ def _notes(table: Table, comparisons: Comparisons | None) -> list[str]:
     if comparisons is None:
         notes.append(f"more than {MOST_COMPARED} rows: not tested against each other")
     else:
-        notes += comparisons.notes
+        notes += [note for note in comparisons.notes if note != OWN_SOURCES or table.spec.data.metric == "accuracy"]
         for why in sorted(set(comparisons.incomplete.values())):
             names = [name for name, its in comparisons.incomplete.items() if its == why]
             notes.append(f"{why}, no rank and no test: {', '.join(names)}")
+        notes += _about_tests(table, comparisons)
+    if table.spec.data.metric != "accuracy":
+        notes.append("+-95% and tests rest on jackknife pseudo-values, one per source")
+    seeds = {row.name.text: sorted({run.record.spec.seed for run in row.runs}) for row in table.rows}
+    if len({tuple(its) for its in seeds.values()}) > 1:
+        notes.append("seeds differ: " + "; ".join(f"{name} {', '.join(map(str, its))}" for name, its in seeds.items()))
     if len(table.seeds) < 3:
-        notes.append(f"{_seeds(table.seeds)}: three or more make the tests stronger and the intervals honest")
+        count = f"{len(table.seeds)} seed{'s' * (len(table.seeds) != 1)}"
+        notes.append(f"{count}: three or more make the tests stronger and the intervals honest")
     return notes
 
 
-def _seeds(seeds: Sequence[int]) -> str:
-    return f"{len(seeds)} seed{'s' * (len(seeds) != 1)}"
+def _about_tests(table: Table, comparisons: Comparisons) -> list[str]:
+    """Which question the tests and intervals answer, where it is not how training procedures differ."""
+    notes = []
+    if isinstance(comparisons.letters, NotAvailable) and comparisons.letters.reason.startswith("no test"):
+        untested = {row.verdict.reason for row in comparisons.rows if isinstance(row.verdict, NotAvailable)}
+        notes.append(f"rows are not marked, some pairs have no test: {'; '.join(sorted(untested))}")
+    if any(row.difference.procedure == "source sign-flip" for row in comparisons.rows):
+        notes.append(
+            "marks rest on a sign-flip over sources: they are about these trained models, seed noise is ignored"
+        )
+    if any(_bounds(describe(row.scores).interval)[2] == "Wilson" for row in table.rows):
+        notes.append("some +-95% are Wilson's, for independent clips: they know neither sources nor run noise")
+    return notes

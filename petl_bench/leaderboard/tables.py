@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +15,7 @@ from petl_bench.errors import UserError
 from petl_bench.index import NOT_FINITE, Clips, IndexedRun
 from petl_bench.leaderboard.names import Name, Namer
 from petl_bench.runspec import RunSpec
+from petl_bench.settings import flat
 from petl_bench.stats.outcomes import pseudo_values
 from petl_bench.stats.scores import RunScores, Scores, collect
 from petl_bench.switches import describe_switches, profile_of
@@ -53,24 +54,49 @@ class Table:
 
     @property
     def backbone(self) -> str:
-        names = {str(run.record.meta_info.model_info["name"]) for row in self.rows for run in row.runs}
+        names = {str(run.record.meta_info.model_info["name"]) for run in self.runs}
         return ", ".join(sorted(names))
 
     @property
+    def runs(self) -> list[IndexedRun]:
+        return [run for row in self.rows for run in row.runs]
+
+    @property
+    def clips(self) -> tuple[int, int]:
+        """Test clips and their sources, over all folds that were run."""
+        by_fold = {run.record.spec.fold: run.clips for run in self.runs}
+        pairs = [pair for its in by_fold.values() for pair in zip(its.ids, its.sources, strict=True)]
+        return len(pairs), len({source or f"clip {clip}" for clip, source in pairs})
+
+    @property
+    def fold_sizes(self) -> tuple[dict[str, int], ...]:
+        """Clips by part of every fold that was run, the folds in order."""
+        sizes = {run.record.spec.fold: run.record.meta_info.dataset_info["clips"] for run in self.runs}
+        return tuple(sizes[fold] for fold in sorted(sizes))
+
+    @property
+    def conditions(self) -> dict[str, Any]:
+        """All that the runs of a table have in common and may differ between tables, by dotted key."""
+        spec = self.spec
+        shared = {"data": spec.data.model_dump(mode="json"), "training": spec.training.model_dump(mode="json")}
+        del shared["training"]["optimizer"]
+        return flat({**shared, "switches": spec.switches.model_dump(), "backbone": spec.backbone})
+
+    @property
     def profile(self) -> str:
-        profiles = {profile_of(run.record.spec.switches) for row in self.rows for run in row.runs}
+        profiles = {profile_of(run.record.spec.switches) for run in self.runs}
         return ", ".join(sorted(profiles))
 
     @property
     def backbone_notes(self) -> tuple[str, ...]:
         """What is to be known of the backbones, "mini: random weights"."""
-        infos = [run.record.meta_info.model_info for row in self.rows for run in row.runs]
+        infos = [run.record.meta_info.model_info for run in self.runs]
         return tuple(dict.fromkeys(f"{info['name']}: {info['note']}" for info in infos if info.get("note")))
 
     @property
     def seeds(self) -> tuple[int, ...]:
         """Every seed that some row was run with."""
-        return tuple(sorted({run.record.spec.seed for row in self.rows for run in row.runs}))
+        return tuple(sorted({run.record.spec.seed for run in self.runs}))
 
     @property
     def folds(self) -> tuple[int, ...]:
@@ -78,8 +104,10 @@ class Table:
         return tuple(range(1, self.spec.data.protocol.folds + 1))
 
 
-def make_tables(runs: Iterable[IndexedRun], namer: Namer, across: Across | None = None) -> list[Table]:
-    """All tables of a set of runs, by benchmark, backbone and conditions; rows by name.
+def make_tables(
+    runs: Iterable[IndexedRun], namer: Namer, across: Across | None = None
+) -> tuple[list[Table], list[str]]:
+    """All tables of a set of runs, by benchmark, backbone and conditions; and a line for every one without rows.
 
     ``across`` a condition, rows that differ in it share a table, and their names say which they have.
     """
@@ -87,7 +115,8 @@ def make_tables(runs: Iterable[IndexedRun], namer: Namer, across: Across | None 
     for run in runs:
         by_conditions[_conditions(run, across)].append(run)
     tables = [_table(group, namer, across) for _, group in sorted(by_conditions.items())]
-    return [table for table in tables if table.rows]
+    empty = [problem for table in tables if not table.rows for problem in table.problems]
+    return [table for table in tables if table.rows], empty
 
 
 def _conditions(run: IndexedRun, across: Across | None) -> tuple[str, str, str]:
@@ -134,7 +163,8 @@ def _table(runs: Sequence[IndexedRun], namer: Namer, across: Across | None) -> T
 
 
 def scores_of(name: str, runs: Sequence[IndexedRun]) -> Scores:
-    """One score per test clip and run: right or wrong for accuracy, else jackknife pseudo-values by source.
+    """One score per test clip and run: right or wrong for accuracy, else jackknife pseudo-values by source, centred at
+    the run's metric.
 
     Raises UserError where runs of a fold were tested on different clips.
     """
@@ -147,12 +177,17 @@ def _run_scores(run: IndexedRun) -> RunScores:
     sizes = record.meta_info.dataset_info["clips"]
     ids, sources = clips.ids, clips.sources
     values = (run.predicted == clips.targets).astype(np.float64)
+    finite = not (run.predicted == NOT_FINITE).any()
     if (metric := record.spec.data.metric) != "accuracy":
         own = np.where(sources == "", np.char.add("clip ", ids), sources)
         fold_sources = np.char.add(f"fold {record.spec.fold} ", own)
-        ids, values = pseudo_values(fold_sources, lambda kept: _metric(metric, clips, run.predicted, kept))
-        sources = ids
-    if (run.predicted == NOT_FINITE).any():
+        ids = sources = np.unique(fold_sources)
+        values = np.zeros(len(ids))
+        if finite:
+            _, values = pseudo_values(fold_sources, lambda kept: _metric(metric, clips, run.predicted, kept))
+            whole = _metric(metric, clips, run.predicted, np.ones(len(clips.ids), dtype=np.bool_))
+            values += whole - values.mean()  # their spread, around the metric itself
+    if not finite:
         values = np.full(len(ids), np.nan)
     return RunScores(record.spec.fold, record.spec.seed, ids, values, sources, sizes["test"] / sizes["train"])
 

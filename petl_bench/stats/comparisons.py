@@ -29,6 +29,8 @@ class Verdict:
     def __str__(self) -> str:
         if self.direction and self.within_margin == "equivalent":
             return f"{self.direction}, within the margin"
+        if self.direction == "better":
+            return "better"
         return ", ".join(part for part in (self.direction, self.within_margin) if part) or "inconclusive"
 
 
@@ -58,6 +60,7 @@ class Comparisons:
     rows: tuple[Comparison, ...]
     letters: dict[str, str] | NotAvailable
     not_worse_than_best: tuple[str, ...]
+    """Empty with one method, or where some pair has no test."""
     incomplete: dict[str, str]
     """Configurations without a run on some fold: no rank, no test."""
     notes: tuple[str, ...]
@@ -81,12 +84,14 @@ def compare(configurations: Sequence[Scores], baseline: str | None = None, margi
         (method, reference): complete_contrast((by_name[method], by_name[reference]), (1.0, -1.0))
         for method, reference in dict.fromkeys([*printed, *family(list(complete))])
     }
-    different = _different_pairs({pair: differences[pair] for pair in family(list(complete))})
+    all_pairs = {pair: differences[pair] for pair in family(list(complete))}
+    different = _different_pairs(all_pairs)
+    untested = [pair for pair, difference in all_pairs.items() if isinstance(difference.p_value, NotAvailable)]
     means = {name: float(scores.seed_means.mean()) for name, scores in complete.items()}
     return Comparisons(
         _rows(by_name, {pair: differences[pair] for pair in printed}, margin),
-        compact_letters(means, different),
-        not_worse_than_best(means, different),
+        NotAvailable(f"no test of {' and '.join(untested[0])}") if untested else compact_letters(means, different),
+        () if untested or len(complete) < 2 else not_worse_than_best(means, different),
         incomplete,
         tuple(dict.fromkeys(note for scores in configurations for note in scores.notes())),
     )

@@ -19,6 +19,7 @@ Integers = npt.NDArray[np.int64]
 Names = npt.NDArray[np.str_]
 
 LISTED_CLIPS = 10
+OWN_SOURCES = "every clip counts as a source of its own"
 
 
 @dataclass(frozen=True)
@@ -112,7 +113,7 @@ class Scores:
         """What a reader must know about the clips and runs, one line each."""
         notes = []
         if self.source_count == len(self.clip_ids):
-            notes.append("every clip counts as a source of its own")
+            notes.append(OWN_SOURCES)
         if len(np.unique(self.source_codes * len(self.tested_folds) + self.fold_codes)) > self.source_count:
             notes.append("some sources have clips in more than one fold; they are clustered by source all the same")
         if self.excluded_runs:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import shutil
+import sqlite3
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,12 +16,12 @@ import pytest
 from petl_bench.cards import AUDIOSET_MEAN
 from petl_bench.errors import UserError
 from petl_bench.index import FILE, read_runs
-from petl_bench.leaderboard.board import board, read_tables
+from petl_bench.leaderboard.board import board
 from petl_bench.leaderboard.names import Namer
 from petl_bench.leaderboard.pages import csv_text, json_text, markdown
 from petl_bench.leaderboard.tables import make_tables, scores_of
 from petl_bench.metrics import evaluate
-from petl_bench.results import ResultsTree, RunRecord
+from petl_bench.results import Failure, ResultsTree, RunRecord
 from petl_bench.switches import PROFILES
 from tests.leaderboard.trees import plant, run_of, study_of, template
 from tests.studies import TINY, plan_of
@@ -52,13 +55,16 @@ def test_rows_of_other_conditions_never_share_a_table() -> None:
         {"training": training.model_copy(update={"precision": "bf16"})},
     ]
     plant(Path("results"), *(run_of(right, fold=fold, spec=spec) for fold in (1, 2) for spec in conditions))
-    other_features = record.spec.data.model_copy(
-        update={"features": record.spec.data.features.model_copy(update={"mean": AUDIOSET_MEAN + 1})}
-    )
-    run = run_of(right)
-    changed = run.record.model_copy(update={"spec": run.record.spec.model_copy(update={"data": other_features})})
-    assert len(read_tables(Path("results"))[0]) == len(conditions)
-    assert changed.spec.run_key() != run.record.spec.run_key()
+    features = record.spec.data.features.model_copy(update={"mean": AUDIOSET_MEAN + 1})
+    other = record.spec.data.model_copy(update={"features": features})
+    plant(Path("results"), *(run_of(right, fold=fold, spec={"data": other}) for fold in (1, 2)))
+    reports, _ = board(Path("results"))
+    assert len(reports) == len(conditions) + 1
+    headings = [line for line in markdown(reports).splitlines() if line.startswith("## ")]
+    assert len(set(headings)) == len(headings)
+    assert any("features.mean" in heading.replace("\\", "") for heading in headings)
+    lines = csv_text(reports).splitlines()[1:]
+    assert len({line.split(",")[0] for line in lines}) == len(lines)
 
 
 def test_a_row_is_called_after_the_card_its_runs_equal() -> None:
@@ -126,7 +132,7 @@ def test_sweep_levels_are_left_out_unless_asked_for() -> None:
     )
     report = board(Path("results"))[0][0]
     assert [row["method"] for row in report["rows"]] == ["linear"]
-    assert "1 configurations that equal no card are not shown (--all shows them)" in report["notes"]
+    assert "not shown: 1 configuration that equals no card (--all shows them)" in report["notes"]
     every = board(Path("results"), every=True)[0][0]
     assert [row["method"] for row in every["rows"]] == ["linear", "linear (pooling = cls)"]
 
@@ -185,7 +191,7 @@ def test_an_empty_tree_and_no_tree() -> None:
     Path("results").mkdir()
     assert board(Path("results")) == ([], [])
     assert "No runs yet." in markdown([])
-    assert csv_text([]) == ""
+    assert csv_text([]).startswith("table,benchmark,")
 
 
 def test_names_are_escaped() -> None:
@@ -205,7 +211,7 @@ def test_names_are_escaped() -> None:
 
 
 def test_macro_f1_and_balanced_accuracy_are_scored_by_source() -> None:
-    """The mean of jackknife pseudo-values is close to the metric itself, and equal to it where it is a mean."""
+    """Their mean is the metric itself, and the page counts clips, not pseudo-clips."""
     random = np.random.default_rng(0)
     for metric in ("macro_f1", "balanced_accuracy"):
         data = template().record.spec.data.model_copy(update={"metric": metric, "fingerprint": "f" * 16})
@@ -215,7 +221,10 @@ def test_macro_f1_and_balanced_accuracy_are_scored_by_source() -> None:
         scores = scores_of("x", runs)
         expected = evaluate(run.predictions.test_logits, run.predictions.test_targets)[metric]
         assert len(scores.clip_ids) == 30
-        assert float(scores.seed_means.mean()) == pytest.approx(expected, abs=0.01)
+        assert float(scores.seed_means.mean()) == pytest.approx(expected, abs=1e-9)
+        report = board(tree.root)[0][0]
+        assert (report["test_clips"], report["sources"]) == (60, 30)
+        assert report["rows"][0]["score"] == pytest.approx(expected, abs=1e-8)
 
 
 def test_the_index_follows_the_tree() -> None:
@@ -227,21 +236,19 @@ def test_the_index_follows_the_tree() -> None:
     tree.write(run_of(np.array([True] * 40), seed=7))
     runs, _ = read_runs(tree)
     assert len(runs) == 6
-    key = runs[0].record.run_info.run_key
-    changed = run_of(
-        np.ones(40, dtype=bool), fold=runs[0].record.spec.fold, name=runs[0].record.spec.method.implementation
-    )
-    if changed.record.run_info.run_key == key:
-        tree.write(changed, replace=True)
-        assert (read_runs(tree)[0][0].predicted == read_runs(tree)[0][0].clips.targets).all()
+    record = runs[0].record
+    name, fold, seed = record.spec.method.implementation, record.spec.fold, record.spec.seed
+    changed = run_of(np.ones(40, dtype=bool), name=name, fold=fold, seed=seed)
+    assert changed.record.run_info.run_key == record.run_info.run_key
+    tree.write(changed, replace=True)
+    again = read_runs(tree)[0][0]
+    assert (again.predicted == again.clips.targets).all()
     (Path("results") / FILE).write_bytes(b"not a data base")
     assert len(read_runs(tree)[0]) == 6
-    assert make_tables(read_runs(tree)[0], Namer())
+    assert make_tables(read_runs(tree)[0], Namer())[0]
 
 
 def test_a_tree_that_cannot_be_written_to_is_read_without_an_index(monkeypatch: pytest.MonkeyPatch) -> None:
-    import sqlite3
-
     connect = sqlite3.connect
 
     def refuse(path: object, **options: object) -> sqlite3.Connection:
@@ -253,3 +260,120 @@ def test_a_tree_that_cannot_be_written_to_is_read_without_an_index(monkeypatch: 
     monkeypatch.setattr(sqlite3, "connect", refuse)
     assert len(read_runs(ResultsTree(tree.root))[0]) == 5
     assert not (tree.root / FILE).exists()
+
+
+def test_an_index_damaged_inside_or_without_its_clips_is_made_anew() -> None:
+    tree = plant(Path("results"), *study_of({"linear": 0.5}, seeds=1))
+    expected = board(tree.root)
+    with sqlite3.connect(tree.root / FILE) as index:
+        index.execute("DELETE FROM clips")
+    assert board(tree.root) == expected
+    content = bytearray((tree.root / FILE).read_bytes())
+    content[200:] = b"x" * len(content[200:])
+    (tree.root / FILE).write_bytes(content)
+    assert board(tree.root) == expected
+
+
+def test_rows_are_not_marked_where_there_is_no_test() -> None:
+    right = np.random.default_rng(0).random(40)
+    plant(
+        Path("results"),
+        *(
+            run_of(right < level, name=name, fold=fold)
+            for name, level in (("linear", 0.2), ("full", 0.9))
+            for fold in (1, 2)
+        ),
+    )
+    data = board(Path("results"))[0][0]
+    assert [row["incomplete"] for row in data["rows"]] == ["incomplete (2/5 folds)"] * 2
+    constant = [
+        run_of(np.full(8, name == "full"), name=name, fold=fold, benchmark="esc10")
+        for name in ("linear", "full")
+        for fold in range(1, 6)
+    ]
+    plant(Path("constant"), *constant)
+    data = board(Path("constant"))[0][0]
+    assert not any(row["letters"] or row["not_worse_than_best"] for row in data["rows"])
+    assert any(note.startswith("rows are not marked, some pairs have no test") for note in data["notes"])
+
+
+def test_the_page_counts_all_clips_though_the_first_row_lacks_folds() -> None:
+    runs = study_of({"linear": 0.5, "full": 0.9}, seeds=1)
+    plant(
+        Path("results"),
+        *(run for run in runs if run.record.spec.method.implementation == "linear" or run.record.spec.fold < 3),
+    )
+    data = board(Path("results"))[0][0]
+    assert (data["test_clips"], data["sources"], len(data["fold_sizes"])) == (200, 100, 5)
+
+
+def test_a_run_that_is_not_finite_is_left_out_alone() -> None:
+    data = template().record.spec.data.model_copy(update={"metric": "macro_f1"})
+    for spec in ({}, {"data": data}):
+        runs = [
+            run_of(np.array([True, False, True, True]), fold=fold, seed=seed, spec=spec)
+            for fold in range(1, 6)
+            for seed in (0, 1)
+        ]
+        runs[0].predictions.test_logits[0, 0] = np.nan
+        tree = plant(Path(f"results-{len(spec)}"), *runs)
+        found = board(tree.root)[0][0]
+        assert any("not finite: 1" in note for note in found["notes"])
+        assert found["rows"][0]["score"] is not None
+
+
+def test_failures_and_tables_that_do_not_fit_are_on_the_page() -> None:
+    runs = study_of({"linear": 0.5}, seeds=2)
+    odd = run_of(np.array([True] * 7), fold=1, seed=9)
+    tree = plant(Path("results"), *runs, odd)
+    failed = run_of(np.array([True]), name="lora").record
+    tree.write_failure(
+        Failure(
+            run_key=failed.run_info.run_key,
+            title="lora on synthetic",
+            error="no",
+            traceback="",
+            created_at="",
+            spec=failed.spec,
+        )
+    )
+    reports, problems = board(Path("results"))
+    page = markdown(reports, problems)
+    assert "## Left out" in page
+    assert "- failed: lora on synthetic: no" in page
+    assert "were tested on different clips" in page
+    assert json.loads(json_text(reports, problems))["left_out"] == problems
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda folder: np.save((folder / "predictions.npz").open("wb"), np.zeros(3)),
+        lambda folder: np.savez(folder / "predictions.npz", test_logits=np.zeros(3)),
+        lambda folder: (folder / "run.json").write_text("[" * 100_000),
+        lambda folder: _edit(folder, lambda data: data["meta_info"]["dataset_info"]["clips"].update(train=0)),
+        lambda folder: _edit(folder, lambda data: data["meta_info"]["dataset_info"].update(name=["a"])),
+        lambda folder: _logits(folder, lambda logits: logits[:, 0]),
+        lambda folder: _logits(folder, lambda logits: logits[:, :0]),
+        lambda folder: _logits(folder, lambda logits: logits.astype(str)),
+        lambda folder: _logits(folder, lambda logits: logits[1:]),
+    ],
+)
+def test_a_damaged_run_is_left_out_and_the_page_is_made(damage: Callable[[Path], object]) -> None:
+    tree = plant(Path("results"), *study_of({"linear": 0.5}, seeds=2))
+    damage(sorted(tree.run_folders().values())[0])
+    reports, problems = board(Path("results"))
+    assert len(problems) == 1
+    assert reports[0]["rows"][0]["runs"] == 9
+
+
+def _edit(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    data = json.loads((folder / "run.json").read_text())
+    change(data)
+    (folder / "run.json").write_text(json.dumps(data))
+
+
+def _logits(folder: Path, change: Callable[[np.ndarray[Any, Any]], np.ndarray[Any, Any]]) -> None:
+    with np.load(folder / "predictions.npz") as arrays:
+        content = dict(arrays)
+    np.savez(folder / "predictions.npz", **{**content, "test_logits": change(content["test_logits"])})

@@ -27,8 +27,7 @@ def golden(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 @pytest.mark.parametrize("suffix", TEXTS)
 def test_the_golden_tree_gives_the_golden_pages(golden: Path, suffix: str) -> None:
     reports, problems = board(Path("results"))
-    assert problems == []
-    assert TEXTS[suffix](reports) == (golden / f"leaderboard.{suffix}").read_text("utf-8")
+    assert TEXTS[suffix](reports, problems) == (golden / f"leaderboard.{suffix}").read_text("utf-8")
 
 
 def test_pages_are_the_same_from_the_index_as_from_the_files(golden: Path) -> None:

@@ -75,7 +75,7 @@ def difference(value: float, error: float = 0.005) -> Estimate:
         (-0.015, 0.09, 0.02, "inconclusive"),
         (-0.03, 0.01, 0.05, "worse, within the margin"),
         (0.03, 0.01, 0.05, "better, within the margin"),
-        (0.06, 0.01, 0.05, "better, non-inferior"),
+        (0.06, 0.01, 0.05, "better"),
         (-0.06, 0.01, 0.05, "worse"),
     ],
 )
