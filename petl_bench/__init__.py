@@ -20,7 +20,7 @@ _PUBLIC = {
     "MethodConfig": "petl_bench.methods.base",
     "Request": "petl_bench.plan",
     "ResultsTree": "petl_bench.results",
-    "RunRecord": "petl_bench.results",
+    "RunRecord": "petl_bench.records",
     "RunSpec": "petl_bench.runspec",
     "UserError": "petl_bench.errors",
     "summary": "petl_bench.leaderboard.summary",

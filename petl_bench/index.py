@@ -20,7 +20,8 @@ from pydantic import ValidationError
 
 from petl_bench.canonical import digest
 from petl_bench.errors import UserError
-from petl_bench.results import Predictions, ResultsTree, RunRecord, read_predictions, read_record
+from petl_bench.records import Predictions, RunRecord, read_predictions, read_record
+from petl_bench.results import ResultsTree
 
 FILE = ".index.sqlite"
 BUSY_SECONDS = 60

@@ -13,7 +13,8 @@ from typing import Protocol
 from petl_bench.errors import UserError
 from petl_bench.executors.local import LocalExecutor
 from petl_bench.plan import Plan, PlannedRun
-from petl_bench.results import DamagedError, Failure, ResultsTree, RunRecord, read_failure, read_record
+from petl_bench.records import DamagedError, Failure, RunRecord, read_failure, read_record
+from petl_bench.results import ResultsTree
 from petl_bench.workbench import Workbench
 
 

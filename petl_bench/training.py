@@ -22,8 +22,8 @@ from petl_bench.environment import package_versions
 from petl_bench.methods.base import Method
 from petl_bench.metrics import evaluate
 from petl_bench.plan import PlannedRun
+from petl_bench.records import FinishedRun, MetaInfo, Predictions, RunInfo, RunRecord, TrainInfo
 from petl_bench.registry import METHODS
-from petl_bench.results import FinishedRun, MetaInfo, Predictions, RunInfo, RunRecord, TrainInfo
 from petl_bench.runspec import RunSpec
 from petl_bench.workbench import Workbench
 

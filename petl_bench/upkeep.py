@@ -14,7 +14,8 @@ from typing import Any
 
 from petl_bench.errors import UserError
 from petl_bench.files import write_atomically
-from petl_bench.results import FAILED, UNFINISHED, DamagedError, ResultsTree, read_predictions, read_record
+from petl_bench.records import DamagedError, read_predictions, read_record
+from petl_bench.results import FAILED, UNFINISHED, ResultsTree
 
 ABANDONED_AFTER = 24 * 3600
 """Seconds after which an unfinished run's folder is nobody's any more."""

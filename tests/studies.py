@@ -7,7 +7,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from petl_bench.plan import Plan, PlannedRun, Request, choose, make_plan
-from petl_bench.results import FinishedRun, ResultsTree, RunRecord
+from petl_bench.records import FinishedRun, RunRecord
+from petl_bench.results import ResultsTree
 from petl_bench.runner import Outcome, run_plan
 from petl_bench.training import train_run
 from petl_bench.workbench import Workbench

@@ -9,7 +9,7 @@ import pytest
 import torch
 from transformers import ASTConfig, ASTModel
 
-from petl_bench.results import read_predictions, read_record
+from petl_bench.records import read_predictions, read_record
 from tests.studies import Study
 
 

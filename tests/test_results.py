@@ -11,7 +11,8 @@ import pytest
 from pydantic import ValidationError
 
 from petl_bench.errors import UserError
-from petl_bench.results import FinishedRun, ResultsTree, RunRecord, read_predictions, read_record
+from petl_bench.records import FinishedRun, RunRecord, read_predictions, read_record
+from petl_bench.results import ResultsTree
 from tests.studies import train
 
 

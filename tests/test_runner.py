@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from petl_bench.errors import UserError
-from petl_bench.results import read_record
+from petl_bench.records import read_record
 from petl_bench.training import train_run
 from tests.studies import TINY, Log, Study, plan_of, train
 

@@ -11,8 +11,8 @@ import torch
 
 from petl_bench.benchmarks.splits import Split
 from petl_bench.metrics import evaluate
+from petl_bench.records import FinishedRun
 from petl_bench.registry import METHODS
-from petl_bench.results import FinishedRun
 from petl_bench.runspec import RunSpec
 from petl_bench.switches import Switches
 from petl_bench.training import Inputs, NotFiniteError, fit, predict, seeded, train_run

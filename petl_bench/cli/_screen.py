@@ -12,7 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 
 from petl_bench.cli._options import count
 from petl_bench.plan import PlannedRun
-from petl_bench.results import RunRecord
+from petl_bench.records import RunRecord
 
 QUIET_SECONDS = 30
 """Off a terminal, a run that lasts says where it is after so many seconds."""

@@ -15,7 +15,8 @@ from petl_bench.errors import UserError
 from petl_bench.leaderboard.pages import thousands
 from petl_bench.leaderboard.summary import summary
 from petl_bench.plan import Plan
-from petl_bench.results import ResultsTree, RunRecord, read_record
+from petl_bench.records import RunRecord, read_record
+from petl_bench.results import ResultsTree
 from petl_bench.switches import describe_switches, profile_of
 
 Cell = Callable[[dict[Any, Any]], str]

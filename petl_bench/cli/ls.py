@@ -76,7 +76,8 @@ def _title_in(path: Path) -> str:
 
 
 def _runs(results: Path) -> list[dict[str, Any]]:
-    from petl_bench.results import ResultsTree, read_failure
+    from petl_bench.records import read_failure
+    from petl_bench.results import ResultsTree
 
     tree = ResultsTree(results.expanduser())
     records, problems = tree.records()

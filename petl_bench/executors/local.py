@@ -7,7 +7,7 @@ from functools import partial
 
 from petl_bench.benchmarks.features import Progress
 from petl_bench.plan import PlannedRun
-from petl_bench.results import FinishedRun
+from petl_bench.records import FinishedRun
 from petl_bench.training import train_run
 from petl_bench.workbench import Workbench
 

@@ -14,7 +14,8 @@ from petl_bench.index import read_runs
 from petl_bench.leaderboard.names import Namer
 from petl_bench.leaderboard.report import Data, report
 from petl_bench.leaderboard.tables import Across, Table, make_tables
-from petl_bench.results import ResultsTree, read_failure
+from petl_bench.records import read_failure
+from petl_bench.results import ResultsTree
 
 
 def read_tables(results: Path, across: Across | None = None) -> tuple[list[Table], list[str]]:

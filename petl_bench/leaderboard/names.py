@@ -12,7 +12,7 @@ from typing import Any
 
 from petl_bench.cards import CardFile, MethodCard, Optimizer, card_files, read_card
 from petl_bench.errors import UserError
-from petl_bench.results import RunRecord
+from petl_bench.records import RunRecord
 from petl_bench.settings import flat, settings_of_card
 
 

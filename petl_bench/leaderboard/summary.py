@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from petl_bench.results import RunRecord
+from petl_bench.records import RunRecord
 from petl_bench.switches import profile_of
 
 RunRow = tuple[str, str]

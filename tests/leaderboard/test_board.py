@@ -21,7 +21,8 @@ from petl_bench.leaderboard.names import Namer
 from petl_bench.leaderboard.pages import csv_text, json_text, markdown
 from petl_bench.leaderboard.tables import make_tables, scores_of
 from petl_bench.metrics import evaluate
-from petl_bench.results import Failure, ResultsTree, RunRecord
+from petl_bench.records import Failure, RunRecord
+from petl_bench.results import ResultsTree
 from petl_bench.switches import PROFILES
 from tests.leaderboard.trees import plant, run_of, study_of, template
 from tests.studies import TINY, plan_of

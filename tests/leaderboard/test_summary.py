@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from petl_bench.leaderboard.summary import summary
-from petl_bench.results import FinishedRun, RunRecord
+from petl_bench.records import FinishedRun, RunRecord
 from tests.studies import train
 
 

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from petl_bench.results import FinishedRun, ResultsTree, read_predictions, read_record
+from petl_bench.records import FinishedRun, read_predictions, read_record
+from petl_bench.results import ResultsTree
 
 RATES = {"linear": 1e-3, "full": 5e-5, "lora": 5e-3}
 """Learning rates of the built-in cards, so that runs are called after them."""

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from petl_bench.errors import UserError
-from petl_bench.results import Predictions
+from petl_bench.records import Predictions
 from petl_bench.stats.engine import contrast
 from petl_bench.stats.outcomes import correctness
 from petl_bench.stats.scores import RunScores, collect, require_same_clips
