@@ -1,0 +1,37 @@
+"""``petl-bench pretrain``: make a small backbone from generated sounds, without any data."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def pretrain(
+    out: Annotated[Path, typer.Option(help="Folder of the run and, in the end, of the backbone.")],
+    steps: Annotated[int, typer.Option(min=1, help="Steps; the learning rate falls towards the last.")] = 4000,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the weights and the sounds.")] = 0,
+    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:N or auto.")] = "auto",
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
+    save_every: Annotated[int, typer.Option(min=1, help="Steps between two checkpoints.")] = 200,
+) -> None:
+    """Train a small AST on generated sounds; --backbone loads the folder.
+
+    The bundled mini backbone was made with this recipe.
+    """
+    from petl_bench.backbones.pretrain import Recipe
+    from petl_bench.backbones.pretrain import pretrain as train
+    from petl_bench.workbench import find_device
+
+    def show(log: dict[str, float]) -> None:
+        share = log["generation"] / log["seconds"]
+        print(
+            f"step {log['step']:.0f} of {steps}: contrast {log['contrast']:.3f}, tracks {log['tracks']:.3f}, "
+            f"{log['seconds']:.2f} s a step, {share:.0%} of it generation",
+            flush=True,
+        )
+
+    recipe = Recipe(steps, seed)
+    train(recipe, out.expanduser(), find_device(device), resume=resume, save_every=save_every, on_log=show)
+    print(f"petl-bench run --backbone {out} uses it")
