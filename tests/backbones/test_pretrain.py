@@ -139,7 +139,7 @@ def test_confusable_programs_keep_the_parts_and_change_what_happens_when() -> No
         torch.testing.assert_close(variant.durations.sum(dim=1), programs.durations.sum(dim=1))
     different = (replaced.segments != programs.segments).any(dim=3).any(dim=2).sum(dim=1)
     assert torch.equal(different, torch.ones_like(different))
-    assert SEGMENTS == programs.segments.shape[1]
+    assert programs.segments.shape[1] == SEGMENTS
 
 
 def test_takes_of_a_sound_differ_but_stay_silent_where_it_is_silent() -> None:
