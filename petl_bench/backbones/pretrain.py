@@ -1,7 +1,7 @@
 """The recipe behind the bundled mini backbone: a small AST trained on sounds that the recipe generates itself.
 
-A step draws sound programs, renders two takes of each, masks them, and trains the model to find the pairs and to say
-what the generator did over time. The result is a Hugging Face folder that ``--backbone`` loads.
+A step draws sound programs, renders them, masks the features, and trains the model to say what the generator did and
+when. The result is a Hugging Face folder that ``--backbone`` loads.
 """
 
 from __future__ import annotations
@@ -19,10 +19,14 @@ from torch import Tensor, nn
 from transformers import ASTConfig, ASTModel
 
 from petl_bench.backbones.ast import quiet_transformers
+from petl_bench.backbones.pretraining.course import draw_course
 from petl_bench.backbones.pretraining.draws import Draws
-from petl_bench.backbones.pretraining.objective import Pretraining, masked
-from petl_bench.backbones.pretraining.programs import another_take, confusable, draw_programs
+from petl_bench.backbones.pretraining.objective import WEIGHTS, Pretraining, masked
+from petl_bench.backbones.pretraining.programs import draw_programs
 from petl_bench.backbones.pretraining.synthesis import render
+from petl_bench.backbones.pretraining.targets import Targets, targets_of
+from petl_bench.benchmarks.audio import RATE
+from petl_bench.benchmarks.features import SHIFT, WINDOW
 from petl_bench.cards import AUDIOSET_MEAN, AUDIOSET_STD
 from petl_bench.errors import UserError
 from petl_bench.files import whole_file
@@ -43,12 +47,12 @@ class Recipe:
     hidden_size: int = 128
     layers: int = 6
     heads: int = 4
-    lr: float = 1e-3
+    lr: float = 2e-3
     weight_decay: float = 0.05
     warmup: int = 60
-    speech_share: float = 0.6
-    batches: tuple[tuple[int, int], ...] = (*[(100, 96)] * 5, (208, 48), *[(100, 96)] * 5, (512, 24))
-    """(frames, pairs of takes) of a step, in turn: several lengths, so that all from 100 to 512 frames work."""
+    speech_share: float = 0.5
+    batches: tuple[tuple[int, int], ...] = (*[(100, 96)] * 3, (208, 48), *[(100, 96)] * 3, (512, 24))
+    """(frames, clips) of a step, in turn: several lengths, so that all from 100 to 512 frames work."""
     calibration: tuple[tuple[int, int], ...] = ((100, 384), (500, 96))
     """(frames, clips) on which the final norm is set."""
 
@@ -74,7 +78,10 @@ class Run:
     def train_step(self) -> Log:
         """Generate, and update once; bf16 autocast. Returns the losses, and the seconds of generation and in all."""
         began = time.perf_counter()
-        features, targets = take_pairs(self.recipe, self.step, self.device)
+        frames, clips = self.recipe.batches[self.step % len(self.recipe.batches)]
+        draws = self.recipe.draws(self.device, "sounds", self.step)
+        features, targets = generate(draws, clips, frames, self.recipe.speech_share)
+        features = masked(features, draws)
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
         generated = time.perf_counter()
@@ -83,7 +90,8 @@ class Run:
         with torch.autocast(self.device.type, dtype=torch.bfloat16):
             losses = self.network.losses(features, targets)
         self.optimizer.zero_grad(set_to_none=True)
-        torch.stack(list(losses.values())).sum().backward()  # type: ignore[no-untyped-call]
+        total = torch.stack([WEIGHTS[name] * loss for name, loss in losses.items()]).sum()
+        total.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
         self.optimizer.step()
         self.step += 1
@@ -133,9 +141,8 @@ class Run:
         draws = self.recipe.draws(self.device, "calibration")
         pooled = []
         for frames, count in self.recipe.calibration:
-            programs = draw_programs(draws, count, self.recipe.speech_share, frames / 100)
-            features, _ = render(programs, draws, frames)
-            parts = [network.tokens(part).mean(dim=1) for part in torch.split(normalised(features), 64)]
+            features, _ = generate(draws, count, frames, self.recipe.speech_share)
+            parts = [network.tokens(part).mean(dim=1) for part in torch.split(features, 64)]
             pooled.append(torch.cat(parts))
         mean = torch.stack([part.mean(dim=0) for part in pooled]).mean(dim=0)
         deviation = torch.stack([part.var(dim=0) for part in pooled]).mean(dim=0).sqrt().clamp_min(1e-2)
@@ -180,22 +187,13 @@ def pretrain(
             run.save(folder)
 
 
-def take_pairs(recipe: Recipe, step: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Normalised, masked features ``[2n, frames, 128]`` of two takes of n sounds, and targets ``[2n, frames, tracks]``.
-
-    Take i and take n + i are of one sound.
-    """
-    frames, pairs = recipe.batches[step % len(recipe.batches)]
-    draws = recipe.draws(device, "sounds", step)
-    programs = confusable(draw_programs(draws, pairs // 4, recipe.speech_share, frames / 100), draws, frames / 100)
-    both = torch.arange(2 * pairs, device=device) % pairs
-    features, targets = render(another_take(programs.take(both), draws), draws, frames)
-    return masked(normalised(features), draws), targets
-
-
-def normalised(features: Tensor) -> Tensor:
-    """Log-mel as AST's extractor normalises it."""
-    return (features - AUDIOSET_MEAN) / (2 * AUDIOSET_STD)
+def generate(draws: Draws, clips: int, frames: int, speech_share: float) -> tuple[Tensor, Targets]:
+    """Features ``[clips, frames, 128]`` of fresh sounds, normalised as AST's extractor does, and their targets."""
+    samples = WINDOW + SHIFT * (frames - 1)
+    programs = draw_programs(draws, clips, speech_share, samples / RATE)
+    course = draw_course(programs, draws, samples)
+    features = render(programs, course, draws, frames)
+    return (features - AUDIOSET_MEAN) / (2 * AUDIOSET_STD), targets_of(programs, course, frames)
 
 
 def initial_network(recipe: Recipe) -> Pretraining:

@@ -25,12 +25,10 @@ def pretrain(
     from petl_bench.workbench import find_device
 
     def show(log: dict[str, float]) -> None:
+        losses = ", ".join(f"{name} {log[name]:.3f}" for name in ("tracks", "outline", "properties"))
         share = log["generation"] / log["seconds"]
-        print(
-            f"step {log['step']:.0f} of {steps}: contrast {log['contrast']:.3f}, tracks {log['tracks']:.3f}, "
-            f"{log['seconds']:.2f} s a step, {share:.0%} of it generation",
-            flush=True,
-        )
+        seconds = f"{log['seconds']:.2f} s a step, {share:.0%} of it generation"
+        print(f"step {log['step']:.0f} of {steps}: {losses}; {seconds}", flush=True)
 
     recipe = Recipe(steps, seed)
     train(recipe, out.expanduser(), find_device(device), resume=resume, save_every=save_every, on_log=show)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,22 +10,19 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from petl_bench.backbones.pretrain import Recipe, Run, pretrain, take_pairs
+from petl_bench.backbones.pretrain import Recipe, Run, generate, pretrain
+from petl_bench.backbones.pretraining import programs as p
+from petl_bench.backbones.pretraining.course import STEP, draw_course
 from petl_bench.backbones.pretraining.draws import Draws
-from petl_bench.backbones.pretraining.objective import contrast, masked
-from petl_bench.backbones.pretraining.programs import (
-    SEGMENTS,
-    Programs,
-    another_take,
-    confusable,
-    draw_programs,
-)
-from petl_bench.backbones.pretraining.synthesis import TRACKS, render
+from petl_bench.backbones.pretraining.objective import CENTRES, DEVIATIONS, masked, track_error
+from petl_bench.backbones.pretraining.programs import Programs, draw_programs
+from petl_bench.backbones.pretraining.synthesis import voice
+from petl_bench.backbones.pretraining.targets import NOISE, PLACE, PLACES, PROPERTIES, TRACKS, VOICED, targets_of
 from petl_bench.backbones.resolve import resolve
 from petl_bench.errors import UserError
 
 CPU = torch.device("cpu")
-TINY = Recipe(steps=20, seed=3, hidden_size=32, layers=1, heads=2, batches=((48, 8), (112, 4)), calibration=((48, 8),))
+TINY = Recipe(steps=20, seed=3, hidden_size=32, layers=1, heads=2, batches=((48, 16), (112, 8)), calibration=((48, 8),))
 
 
 def draws(seed: int = 0) -> Draws:
@@ -65,7 +63,7 @@ def test_a_stopped_and_resumed_run_gives_the_weights_of_one_that_was_not(tmp_pat
 
 
 def test_training_learns_to_read_the_tracks() -> None:
-    run = Run(replace(TINY, steps=30, warmup=5, lr=3e-3, batches=((48, 16),)), CPU)
+    run = Run(replace(TINY, steps=30, warmup=5, lr=3e-3, batches=((48, 32),)), CPU)
     errors = [run.train_step()["tracks"] for _ in range(30)]
     assert sum(errors[-5:]) < 0.9 * sum(errors[:5])
 
@@ -110,51 +108,63 @@ def test_a_finished_run_is_not_overwritten_nor_resumed_with_another_recipe(tmp_p
 
 @pytest.mark.parametrize("frames", [100, 208, 512])
 def test_sounds_are_finite_batched_and_determined_by_the_seed(frames: int) -> None:
-    def sounds(seed: int) -> tuple[torch.Tensor, torch.Tensor]:
-        stream = draws(seed)
-        return render(draw_programs(stream, 12, 0.5, frames / 100), stream, frames)
-
-    features, targets = sounds(0)
+    features, targets = generate(draws(), 12, frames, 0.5)
     assert features.shape == (12, frames, 128)
-    assert targets.shape == (12, frames, len(TRACKS))
-    assert features.isfinite().all()
-    assert targets.isfinite().all()
-    assert torch.equal(features, sounds(0)[0])
-    assert not torch.equal(features, sounds(1)[0])
+    assert targets.tracks.shape == (12, frames, len(TRACKS))
+    assert targets.outline.shape == (12, PLACES, len(TRACKS))
+    assert targets.properties.shape == targets.relevance.shape == (12, len(PROPERTIES))
+    assert all(tensor.isfinite().all() for tensor in (features, *vars(targets).values()))
+    assert torch.equal(features, generate(draws(), 12, frames, 0.5)[0])
+    assert not torch.equal(features, generate(draws(1), 12, frames, 0.5)[0])
 
 
-def test_confusable_programs_keep_the_parts_and_change_what_happens_when() -> None:
-    programs = draw_programs(draws(), 32, 1.0, 1.0)
-    parts = confusable(programs, draws(1), 1.0)
-    assert len(parts) == 4 * 32
-    itself, backwards, replaced, shuffled = (parts.take(torch.arange(32) + 32 * part) for part in range(4))
-
-    def contents(some: Programs) -> torch.Tensor:
-        used = (some.durations > 0)[:, :, None, None]
-        return (some.segments * used).sum(dim=(1, 2))
-
-    assert torch.equal(itself.segments, programs.segments)
-    for variant in (backwards, shuffled):
-        torch.testing.assert_close(contents(variant), contents(programs), rtol=1e-4, atol=1e-4)
-        torch.testing.assert_close(variant.durations.sum(dim=1), programs.durations.sum(dim=1))
-    different = (replaced.segments != programs.segments).any(dim=3).any(dim=2).sum(dim=1)
-    assert torch.equal(different, torch.ones_like(different))
-    assert programs.segments.shape[1] == SEGMENTS
+def one_tone(first: float, second: float) -> Programs:
+    """A sound of two segments of 0.3 s, tones of two pitches in octaves from 400 Hz."""
+    programs = draw_programs(draws(), 1, 0.0, 1.0)
+    segments, traits = torch.zeros_like(programs.segments), torch.zeros_like(programs.traits)
+    segments[:, 0, :, p.PITCH], segments[:, 1, :, p.PITCH] = first, second
+    segments[..., p.VOICED] = 1.0
+    segments[..., p.FORMANT1 : p.FORMANT3 + 1] = math.log2(600)
+    segments[..., p.WIDTH] = math.log2(4000)
+    durations = torch.tensor([[0.3, 0.3, 0, 0, 0, 0]])
+    traits[:, p.REGISTER], traits[:, p.PERIOD] = math.log2(400), p.ONCE
+    return Programs(segments, durations, traits, programs.speech)
 
 
-def test_takes_of_a_sound_differ_but_stay_silent_where_it_is_silent() -> None:
-    programs = draw_programs(draws(), 64, 0.5, 1.0)
-    take = another_take(programs, draws(1))
-    assert not torch.equal(take.traits, programs.traits)
-    levels, before = take.segments[..., 1:3], programs.segments[..., 1:3]
-    assert (levels[before == 0] == 0).all()
-    assert (levels >= 0).all()
+def test_a_program_sounds_as_its_tracks_say() -> None:
+    programs = one_tone(0.0, 1.0)
+    course = draw_course(programs, draws(), 16_000)
+    sound = voice(programs, course.values, draws(), 16_000)[0]
+    sounding = (course.place[0] > 0).nonzero()[:, 0] * STEP
+    middle = int(sounding[0] + sounding[-1]) // 2
+    assert (sound[: int(sounding[0]) - 800].abs() < 0.01).all()
+    for part, pitch in ((sound[middle - 4000 : middle - 800], 400), (sound[middle + 800 : middle + 4000], 800)):
+        strongest = torch.fft.rfft(part * torch.hann_window(len(part))).abs().argmax() * 16_000 / len(part)
+        assert float(strongest) == pytest.approx(pitch, abs=10)
 
 
-def test_contrast_is_low_when_takes_agree_and_chance_when_all_are_alike() -> None:
-    apart = torch.eye(16)
-    assert contrast(torch.cat([apart, apart])) < 0.01
-    assert contrast(torch.ones(32, 16)).item() == pytest.approx(torch.tensor(31.0).log().item(), abs=1e-4)
+def test_the_outline_says_what_comes_first() -> None:
+    def outline(programs: Programs) -> torch.Tensor:
+        return targets_of(programs, draw_course(programs, draws(), 16_000), 98).outline[0, :, p.PITCH]
+
+    half = PLACES // 2
+    assert torch.equal(outline(one_tone(0.0, 1.0)), torch.tensor([0.0] * half + [1.0] * half))
+    assert torch.equal(outline(one_tone(1.0, 0.0)), torch.tensor([1.0] * half + [0.0] * half))
+
+
+def test_track_error_is_nil_for_the_truth_and_blind_to_the_resonances_of_silence() -> None:
+    _, targets = generate(draws(), 8, 48, 0.5)
+    tracks = targets.tracks[:, :, None]
+    centre, deviation = torch.tensor(CENTRES), torch.tensor(DEVIATIONS)
+    truth = (tracks[:, :, 0] - centre) / deviation
+    assert track_error(truth, tracks) < 0.005
+    silent = (tracks[:, :, 0, VOICED] + tracks[:, :, 0, NOISE]) == 0
+    assert silent.any()
+    wrong = truth.clone()
+    wrong[silent] += torch.tensor([1.0 if name.startswith("formant") else 0.0 for name in TRACKS])
+    assert track_error(wrong, tracks) < 0.02
+    wrong[..., PLACE] += 1
+    assert track_error(wrong, tracks) > 0.1
 
 
 def test_masks_hide_whole_frames_and_bands() -> None:
@@ -162,10 +172,3 @@ def test_masks_hide_whole_frames_and_bands() -> None:
     whole_frames, whole_bands = hidden.all(dim=2), hidden.all(dim=1)
     assert torch.equal(hidden, whole_frames[:, :, None] | whole_bands[:, None, :])
     assert 0 < hidden.float().mean() < 0.3
-
-
-def test_pairs_are_two_takes_of_the_same_sounds() -> None:
-    features, targets = take_pairs(TINY, 0, CPU)
-    assert features.shape == (16, 48, 128)
-    assert targets.shape == (16, 48, len(TRACKS))
-    assert not torch.equal(features[0], features[8])

@@ -1,44 +1,49 @@
-"""The pretraining objective: tell sounds apart by what happens when, and say what the generator did over time."""
+"""The pretraining objective: say what the generator did, when (from each column) and in what order (from the mean).
+
+Frame by frame targets keep the order of events, which agreement between perturbed copies of a clip does not need.
+"""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy, normalize
 from transformers import ASTModel
 
 from petl_bench.backbones.ast import adapt_position_embeddings
 from petl_bench.backbones.pretraining.draws import Draws
-from petl_bench.backbones.pretraining.programs import NOISE, VOICED
-from petl_bench.backbones.pretraining.synthesis import PLACE, TRACKS
+from petl_bench.backbones.pretraining.targets import NOISE, PLACE, PLACES, PROPERTIES, TRACKS, VOICED, Targets
 
 SPECIAL = 2
 """Tokens before the patches."""
 PARTS = 4
 """Targets per track within one column of patches."""
-TEMPERATURE = 0.1
 CENTRES = (0.0, 0.4, 0.15, 9.0, 10.5, 11.5, -5.0, 0.25)
 DEVIATIONS = (0.3, 0.45, 0.2, 0.9, 0.65, 0.45, 3.0, 0.3)
 """Of the tracks, over generated sounds."""
+WEIGHTS = {"tracks": 1.0, "outline": 1.0, "properties": 0.5}
 
 
 class Pretraining(nn.Module):
-    """The model and the two heads that are thrown away afterwards.
+    """The model and three linear heads that are thrown away afterwards.
 
-    projection: the mean of all tokens -> the space in which takes of one sound are brought together.
-    reader: the mean of a column's tokens -> the generator's tracks during that column.
+    tracks: the mean of a column's tokens -> the tracks during that column, in PARTS parts.
+    outline: the mean of all tokens, which is what a method's head sees -> the tracks at PLACES places of the event.
+    properties: the mean of all tokens -> the sound as a whole.
     """
 
     def __init__(self, model: ASTModel) -> None:
         super().__init__()
         self.model = model
         hidden = model.config.hidden_size
-        self.projection = nn.Sequential(nn.Linear(hidden, 4 * hidden), nn.GELU(), nn.Linear(4 * hidden, hidden))
-        self.reader = nn.Linear(hidden, PARTS * len(TRACKS))
+        self.tracks = nn.Linear(hidden, PARTS * len(TRACKS))
+        self.outline = nn.Linear(hidden, PLACES * len(TRACKS))
+        self.properties = nn.Linear(hidden, len(PROPERTIES))
 
     def tokens(self, features: Tensor) -> Tensor:
-        """``[n, frames, bins]`` -> the final norm's output ``[n, tokens, hidden]``; position embeddings are cut as
-        they are when the weights are used."""
+        """``[n, frames, bins]`` -> the final norm's output ``[n, tokens, hidden]``.
+
+        Position embeddings are cut as they are where the weights are used.
+        """
         embeddings, config = self.model.embeddings, self.model.config
         columns = (features.shape[1] - config.patch_size) // config.time_stride + 1
         patches = embeddings.patch_embeddings(features)
@@ -51,42 +56,44 @@ class Pretraining(nn.Module):
         normed: Tensor = self.model.layernorm(hidden)
         return normed
 
-    def losses(self, features: Tensor, targets: Tensor) -> dict[str, Tensor]:
-        """Losses of ``features [2n, frames, bins]``, whose halves are two takes of the same n sounds, and of
-        ``targets [2n, frames, tracks]``."""
+    def losses(self, features: Tensor, targets: Targets) -> dict[str, Tensor]:
+        """Mean squared errors, in deviations of the targets, of normalised ``features [n, frames, bins]``."""
         tokens = self.tokens(features)
+        pooled = tokens.mean(dim=1)
+        columns = self.columns(tokens)
+        said = self.tracks(columns).reshape(*columns.shape[:2], PARTS, len(TRACKS))
+        frames = self.model.config.time_stride * columns.shape[1]
+        during = targets.tracks[:, :frames].reshape(len(tokens), columns.shape[1], PARTS, -1, len(TRACKS))
+        outlined = self.outline(pooled).reshape(-1, PLACES, 1, len(TRACKS))
+        error = targets.relevance * (self.properties(pooled) - targets.properties).square()
         return {
-            "contrast": contrast(self.projection(tokens.mean(dim=1))),
-            "tracks": self.track_loss(tokens, targets),
+            "tracks": track_error(said, during),
+            "outline": track_error(outlined[..., :PLACE], targets.outline[:, :, None, :PLACE]),
+            "properties": (error.sum(dim=0) / targets.relevance.sum(dim=0).clamp_min(1)).mean(),
         }
 
-    def track_loss(self, tokens: Tensor, targets: Tensor) -> Tensor:
-        """Mean squared error of the tracks, in deviations; what is silent has no pitch and no resonances."""
+    def columns(self, tokens: Tensor) -> Tensor:
+        """Mean of the tokens of each column of patches, ``[n, tokens, hidden] -> [n, columns, hidden]``."""
         config = self.model.config
         rows = (config.num_mel_bins - config.patch_size) // config.frequency_stride + 1
-        columns = tokens[:, SPECIAL:].reshape(len(tokens), rows, -1, tokens.shape[2]).mean(dim=1)
-        said = self.reader(columns).reshape(*columns.shape[:2], PARTS, len(TRACKS))
-
-        frames = config.time_stride * columns.shape[1]
-        parts = targets[:, :frames].reshape(len(targets), columns.shape[1], PARTS, -1, len(TRACKS))
-        level = parts[..., VOICED] + parts[..., NOISE]
-        weight = torch.stack([parts[..., VOICED], *[level] * (len(TRACKS) - 1)], dim=-1).clamp(0, 1)
-        weight[..., [VOICED, NOISE, PLACE]] = 1.0
-        centre, deviation = (torch.tensor(values, device=parts.device) for values in (CENTRES, DEVIATIONS))
-        share = weight.mean(dim=3).clamp_min(1e-3)
-        wanted = (weight * (parts - centre) / deviation).mean(dim=3) / share
-        error: Tensor = share * (said - wanted).square()
-        return (error.sum(dim=(0, 1, 2)) / share.sum(dim=(0, 1, 2))).mean()
+        return tokens[:, SPECIAL:].reshape(len(tokens), rows, -1, tokens.shape[2]).mean(dim=1)
 
 
-def contrast(embeddings: Tensor) -> Tensor:
-    """InfoNCE over 2n embeddings ``[2n, hidden]``; i and n + i are takes of one sound (SimCLR, arXiv 2002.05709)."""
-    count = len(embeddings) // 2
-    unit = normalize(embeddings.float(), dim=1)
-    similarity = unit @ unit.T / TEMPERATURE
-    similarity = similarity.masked_fill(torch.eye(2 * count, dtype=torch.bool, device=unit.device), float("-inf"))
-    partner = torch.arange(2 * count, device=unit.device).roll(count)
-    return cross_entropy(similarity, partner)
+def track_error(said: Tensor, tracks: Tensor) -> Tensor:
+    """Mean squared error of ``said [..., tracks]`` against the mean over moments of ``tracks [..., moments, tracks]``.
+
+    What is silent has no resonances and what is not voiced no pitch: moments count by how loud they are.
+    """
+    count = tracks.shape[-1]
+    level = (tracks[..., VOICED] + tracks[..., NOISE]).clamp(0, 1)
+    weight = torch.stack([tracks[..., VOICED].clamp(0, 1), *[level] * (count - 1)], dim=-1)
+    weight[..., [VOICED, NOISE]] = 1.0
+    weight[..., PLACE:] = 1.0
+    centre, deviation = (torch.tensor(values[:count], device=tracks.device) for values in (CENTRES, DEVIATIONS))
+    share = weight.mean(dim=-2).clamp_min(1e-3)
+    wanted = (weight * (tracks - centre) / deviation).mean(dim=-2) / share
+    error = (share * (said.reshape(wanted.shape) - wanted).square()).flatten(0, -2).sum(dim=0)
+    return (error / share.flatten(0, -2).sum(dim=0)).mean()
 
 
 def masked(features: Tensor, draws: Draws, widest: float = 0.25) -> Tensor:
