@@ -30,6 +30,7 @@ TRAITS = (
     "tremolo_depth",  # 0 to 1
     "crackle_rate",  # log2 of impulses per second
     "crackle_level",
+    "fluctuation",  # how far the level wanders, as a natural logarithm
     "decay",  # 1 / s, of the level inside each segment
     "period",  # log2 s from one event to the next
     "scale",  # log2 factor on all resonances: the length of the vocal tract or of a body
@@ -37,7 +38,7 @@ TRAITS = (
     "coarticulation",  # 0 to 1: how far resonances are smoothed over the borders of segments
 )
 REGISTER, BRIGHTNESS, VIBRATO_RATE, VIBRATO_DEPTH, TREMOLO_RATE, TREMOLO_DEPTH = range(6)
-CRACKLE_RATE, CRACKLE_LEVEL, DECAY, PERIOD, SCALE, TEMPO, COARTICULATION = range(6, len(TRAITS))
+CRACKLE_RATE, CRACKLE_LEVEL, FLUCTUATION, DECAY, PERIOD, SCALE, TEMPO, COARTICULATION = range(6, len(TRAITS))
 
 LONGEST_PERIOD = 4.0
 ONCE = 10.0
@@ -178,6 +179,7 @@ def _environmental(draws: Draws, count: int, seconds: float) -> Programs:
     traits[:, TREMOLO_DEPTH] = draws.uniform(0.2, 1, count) * draws.chance(0.5, count)
     traits[:, CRACKLE_RATE] = draws.uniform(1, 9, count)
     traits[:, CRACKLE_LEVEL] = draws.uniform(0.1, 1, count) * draws.chance(0.25, count)
+    traits[:, FLUCTUATION] = draws.uniform(0.2, 1.2, count) * draws.chance(0.4, count)
     traits[:, SCALE] = draws.normal(0.1, count)
     traits[:, TEMPO] = draws.normal(0.15, count)
     traits[:, DECAY] = torch.where(impact, torch.exp2(draws.uniform(2, 6.5, count)), 0.0)

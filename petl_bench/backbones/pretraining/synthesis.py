@@ -16,6 +16,8 @@ from petl_bench.benchmarks.audio import RATE
 from petl_bench.benchmarks.features import SHIFT, WINDOW, log_mel
 
 FFT, HOP = 512, 256
+WANDERINGS = 6
+"""Turns per second of a level that wanders."""
 
 
 def voice(programs: Programs, values: Tensor, draws: Draws, samples: int) -> Tensor:
@@ -31,6 +33,9 @@ def voice(programs: Programs, values: Tensor, draws: Draws, samples: int) -> Ten
     octaves = traits[:, p.REGISTER, None] + values[..., p.PITCH] + wave(p.VIBRATO_RATE, traits[:, p.VIBRATO_DEPTH])
     pitch = torch.exp2(octaves.clamp(log2(30), log2(3500)))
     tremolo = (1 + wave(p.TREMOLO_RATE, traits[:, p.TREMOLO_DEPTH])) / 2
+    wander = draws.normal(1, count, 1, 2 + WANDERINGS * samples // RATE)
+    wander = interpolate(wander, size=steps, mode="linear", align_corners=True)[:, 0]
+    tremolo = tremolo * torch.exp(traits[:, p.FLUCTUATION, None] * wander)
     # Pulses exp(k (cos phase - 1)) have harmonics that fall as exp(-h^2 / 2k): k is capped so that none passes 8 kHz.
     cap = (RATE / 6 / pitch.amax(dim=1, keepdim=True)).square()
     sharpness = torch.minimum(torch.exp2(traits[:, p.BRIGHTNESS, None]), cap).clamp_min(0.5)

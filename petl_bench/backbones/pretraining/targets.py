@@ -28,6 +28,7 @@ PROPERTIES = (
     "tremolo_depth",
     "crackle_level",
     "crackle_rate",
+    "fluctuation",
     "decay",
     "repeated",
     "period",
@@ -71,7 +72,7 @@ def _outline(programs: Programs) -> Tensor:
 
 def _properties(programs: Programs) -> tuple[Tensor, Tensor]:
     """Values, brought to mean 0 and deviation 1 by rule of thumb, and relevance."""
-    register, brightness, _, _, tremolo_rate, tremolo, crackle_rate, crackle, decay, period, *_ = (
+    register, brightness, _, _, tremolo_rate, tremolo, crackle_rate, crackle, fluctuation, decay, period, *_ = (
         programs.traits.unbind(1)
     )
     voiced = (programs.segments[..., p.VOICED].amax(dim=(1, 2)) > 0.05).float()
@@ -84,6 +85,7 @@ def _properties(programs: Programs) -> tuple[Tensor, Tensor]:
         ((tremolo - 0.2) / 0.25, always),
         ((crackle - 0.05) / 0.2, always),
         ((crackle_rate - 5) / 2.3, (crackle > 0.1).float()),
+        ((fluctuation - 0.3) / 0.4, always),
         ((torch.log2(1 + decay) - 0.8) / 2, always),
         (2 * repeated - 1, always),
         (period / 1.5, repeated),
