@@ -49,9 +49,9 @@ class Recipe:
     heads: int = 4
     lr: float = 2e-3
     weight_decay: float = 0.05
-    warmup: int = 60
+    warmup: int = 100
     speech_share: float = 0.5
-    batches: tuple[tuple[int, int], ...] = (*[(100, 96)] * 3, (208, 48), *[(100, 96)] * 3, (512, 24))
+    batches: tuple[tuple[int, int], ...] = (*[(100, 64)] * 3, (208, 32), *[(100, 64)] * 3, (512, 16))
     """(frames, clips) of a step, in turn: several lengths, so that all from 100 to 512 frames work."""
     calibration: tuple[tuple[int, int], ...] = ((100, 384), (500, 96))
     """(frames, clips) on which the final norm is set."""
