@@ -167,11 +167,11 @@ def pretrain(
     A run that was stopped and resumed gives the weights of one that was not. Raises UserError where ``folder`` holds
     a run and ``resume`` was not asked for, or the other way round.
     """
+    if not resume and (folder / STATE).exists():
+        raise UserError(f"{folder} holds a pretraining run: --resume goes on with it, another --out starts a new one")
     run = Run(recipe, device)
     if resume:
         run.restore(folder)
-    elif (folder / STATE).exists():
-        raise UserError(f"{folder} holds a pretraining run: --resume goes on with it, another --out starts a new one")
     folder.mkdir(parents=True, exist_ok=True)
     recent: list[Log] = []
     while run.step < recipe.steps:

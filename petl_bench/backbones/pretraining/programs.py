@@ -20,6 +20,9 @@ CHANNELS = ("pitch", "voiced", "noise", "formant1", "formant2", "formant3", "wid
 """Octaves from the register; two levels; three resonances and their width in log2 Hz; slope in dB per octave."""
 PITCH, VOICED, NOISE, FORMANT1, FORMANT2, FORMANT3, WIDTH, TILT = range(len(CHANNELS))
 LEVELS = slice(VOICED, NOISE + 1)
+CONSONANTS = ("stop", "fricative", "nasal", "glide")
+STOP, FRICATIVE, NASAL, GLIDE = range(len(CONSONANTS))
+VOWEL = -1
 
 TRAITS = (
     "register",  # log2 Hz of the pitch
@@ -74,50 +77,55 @@ def _speech(draws: Draws, count: int) -> Programs:
     shape = (count, SEGMENTS)
     places = torch.arange(SEGMENTS, device=draws.device).expand(shape)
     is_vowel = (places + draws.below(2, count, 1)) % 2 == 0
-    kind = torch.where(is_vowel, -1, draws.below(4, *shape))  # stop, fricative, nasal, glide
-
+    kind = torch.where(is_vowel, VOWEL, draws.below(len(CONSONANTS), *shape))
     start = _vowel(draws, shape)
-    glide = draws.chance(0.4, *shape) | (kind == 3)
-    end = torch.where(glide[..., None], _vowel(draws, shape), start)
-
-    noisy = (kind == 0) | (kind == 1)
-    centre = draws.uniform(log2(1200), log2(7000), *shape)
-    voicing = draws.uniform(0.1, 0.4, *shape) * draws.chance(0.4, *shape)
-    hiss = draws.uniform(0.1, 0.5, *shape)
-    for values, is_end in ((start, False), (end, True)):
-        level = hiss * torch.where(kind == 0, 1.5 if is_end else 0.0, 1.0)
-        values[..., NOISE] = torch.where(noisy, level, values[..., NOISE])
-        values[..., VOICED] = torch.where(noisy, voicing, values[..., VOICED])
-        for channel, offset in ((FORMANT1, -0.3), (FORMANT2, 0.0), (FORMANT3, 0.3)):
-            values[..., channel] = torch.where(noisy, centre + offset, values[..., channel])
-        values[..., WIDTH] = torch.where(noisy, log2(700), values[..., WIDTH])
-        values[..., TILT] = torch.where(noisy, 0.0, values[..., TILT])
-        values[..., VOICED] = torch.where(kind == 2, 0.4, values[..., VOICED])
-        values[..., FORMANT1] = torch.where(kind == 2, log2(270), values[..., FORMANT1])
-        values[..., TILT] = torch.where(kind == 2, -11.0, values[..., TILT])
-        values[..., VOICED] = torch.where(kind == 3, 0.7, values[..., VOICED])
+    moves = draws.chance(0.4, *shape) | (kind == GLIDE)
+    end = torch.where(moves[..., None], _vowel(draws, shape), start)
+    _make_consonants(start, end, kind, draws)
 
     used = 2 + draws.below(SEGMENTS - 1, count, 1)
     lengths = torch.where(is_vowel, draws.uniform(0.08, 0.3, *shape), draws.uniform(0.04, 0.16, *shape))
-    lengths = lengths * (places < used)
-    contour = draws.normal(0.12, count, SEGMENTS + 1) + torch.linspace(0.15, -0.15, SEGMENTS + 1, device=draws.device)
+    falling = torch.linspace(0.15, -0.15, SEGMENTS + 1, device=draws.device)
+    contour = draws.normal(0.12, count, SEGMENTS + 1) + falling
     start[..., PITCH], end[..., PITCH] = contour[:, :-1], contour[:, 1:]
-
-    traits = torch.zeros(count, len(TRAITS), device=draws.device)
-    traits[:, REGISTER] = log2(160) + draws.normal(0.6, count)
-    traits[:, SCALE] = draws.normal(0.14, count)
-    traits[:, TEMPO] = draws.normal(0.25, count)
-    traits[:, BRIGHTNESS] = draws.uniform(6, 9, count)
-    traits[:, VIBRATO_RATE] = draws.uniform(1, 3, count)
-    traits[:, VIBRATO_DEPTH] = draws.uniform(0, 0.03, count)
-    traits[:, TREMOLO_RATE] = draws.uniform(1, 3, count)
-    traits[:, TREMOLO_DEPTH] = draws.uniform(0, 0.2, count)
-    traits[:, PERIOD] = draws.uniform(log2(1.0), log2(3.0), count)
-    traits[:, PERIOD] += ONCE * draws.chance(0.5, count)
-    traits[:, COARTICULATION] = draws.uniform(0, 1, count)
-    return Programs(
-        torch.stack([start, end], dim=2), lengths, traits, torch.ones(count, dtype=torch.bool, device=draws.device)
+    traits = _traits(
+        register=log2(160) + draws.normal(0.6, count),
+        scale=draws.normal(0.14, count),
+        tempo=draws.normal(0.25, count),
+        brightness=draws.uniform(6, 9, count),
+        vibrato_rate=draws.uniform(1, 3, count),
+        vibrato_depth=draws.uniform(0, 0.03, count),
+        tremolo_rate=draws.uniform(1, 3, count),
+        tremolo_depth=draws.uniform(0, 0.2, count),
+        period=draws.uniform(0, log2(3), count) + ONCE * draws.chance(0.5, count),
+        coarticulation=draws.uniform(0, 1, count),
     )
+    speech = torch.ones(count, dtype=torch.bool, device=draws.device)
+    return Programs(torch.stack([start, end], dim=2), lengths * (places < used), traits, speech)
+
+
+def _make_consonants(start: Tensor, end: Tensor, kind: Tensor, draws: Draws) -> None:
+    """Turn the vowels ``[n, SEGMENTS, channels]`` whose kind is a consonant into that, in place."""
+    noisy = (kind == STOP) | (kind == FRICATIVE)
+    nasal, glide = kind == NASAL, kind == GLIDE
+    centre = draws.uniform(log2(1200), log2(7000), *kind.shape)
+    voicing = draws.uniform(0.1, 0.4, *kind.shape) * draws.chance(0.4, *kind.shape)
+    hiss = draws.uniform(0.1, 0.5, *kind.shape)
+    for values, burst in ((start, 0.0), (end, 1.5)):  # a stop is silent before it bursts
+        for where, channel, value in (
+            (noisy, NOISE, hiss * torch.where(kind == STOP, burst, 1.0)),
+            (noisy, VOICED, voicing),
+            (noisy, FORMANT1, centre - 0.3),
+            (noisy, FORMANT2, centre),
+            (noisy, FORMANT3, centre + 0.3),
+            (noisy, WIDTH, log2(700)),
+            (noisy, TILT, 0.0),
+            (nasal, VOICED, 0.4),
+            (nasal, FORMANT1, log2(270)),
+            (nasal, TILT, -11.0),
+            (glide, VOICED, 0.7),
+        ):
+            values[..., channel] = torch.where(where, value, values[..., channel])
 
 
 def _vowel(draws: Draws, shape: tuple[int, int]) -> Tensor:
@@ -170,19 +178,27 @@ def _environmental(draws: Draws, count: int, seconds: float) -> Programs:
     sounding = torch.stack([harmonic, noisy], dim=-1)[:, :, None]
     segments[..., LEVELS] = levels * sounding
 
-    traits = torch.zeros(count, len(TRAITS), device=draws.device)
-    traits[:, REGISTER] = draws.uniform(log2(50), log2(1500), count)
-    traits[:, BRIGHTNESS] = draws.uniform(0, 9, count)
-    traits[:, VIBRATO_RATE] = draws.uniform(0.5, 4, count)
-    traits[:, VIBRATO_DEPTH] = draws.uniform(0, 0.15, count) * draws.chance(0.4, count)
-    traits[:, TREMOLO_RATE] = draws.uniform(-1, 5.5, count)
-    traits[:, TREMOLO_DEPTH] = draws.uniform(0.2, 1, count) * draws.chance(0.5, count)
-    traits[:, CRACKLE_RATE] = draws.uniform(1, 9, count)
-    traits[:, CRACKLE_LEVEL] = draws.uniform(0.1, 1, count) * draws.chance(0.25, count)
-    traits[:, FLUCTUATION] = draws.uniform(0.2, 1.2, count) * draws.chance(0.4, count)
-    traits[:, SCALE] = draws.normal(0.1, count)
-    traits[:, TEMPO] = draws.normal(0.15, count)
-    traits[:, DECAY] = torch.where(impact, torch.exp2(draws.uniform(2, 6.5, count)), 0.0)
-    traits[:, PERIOD] = torch.where(impact, draws.uniform(-3, 1, count), draws.uniform(-1, 2, count))
-    traits[:, PERIOD] += ONCE * draws.chance(0.4, count)
-    return Programs(segments, lengths, traits, torch.zeros(count, dtype=torch.bool, device=draws.device))
+    traits = _traits(
+        register=draws.uniform(log2(50), log2(1500), count),
+        brightness=draws.uniform(0, 9, count),
+        vibrato_rate=draws.uniform(0.5, 4, count),
+        vibrato_depth=draws.uniform(0, 0.15, count) * draws.chance(0.4, count),
+        tremolo_rate=draws.uniform(-1, 5.5, count),
+        tremolo_depth=draws.uniform(0.2, 1, count) * draws.chance(0.5, count),
+        crackle_rate=draws.uniform(1, 9, count),
+        crackle_level=draws.uniform(0.1, 1, count) * draws.chance(0.25, count),
+        fluctuation=draws.uniform(0.2, 1.2, count) * draws.chance(0.4, count),
+        scale=draws.normal(0.1, count),
+        tempo=draws.normal(0.15, count),
+        decay=torch.where(impact, torch.exp2(draws.uniform(2, 6.5, count)), 0.0),
+        period=torch.where(impact, draws.uniform(-3, 1, count), draws.uniform(-1, 2, count))
+        + ONCE * draws.chance(0.4, count),
+    )
+    speech = torch.zeros(count, dtype=torch.bool, device=draws.device)
+    return Programs(segments, lengths, traits, speech)
+
+
+def _traits(**drawn: Tensor) -> Tensor:
+    """``[n, traits]`` of the traits by name; those not given are 0."""
+    nothing = torch.zeros_like(drawn["register"])
+    return torch.stack([drawn.get(name, nothing) for name in TRAITS], dim=1)
