@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -50,6 +51,7 @@ class Recipe:
     lr: float = 2e-3
     weight_decay: float = 0.05
     warmup: int = 100
+    precision: Literal["bf16", "fp32"] = "bf16"
     speech_share: float = 0.5
     batches: tuple[tuple[int, int], ...] = (*[(100, 64)] * 3, (208, 32), *[(100, 64)] * 3, (512, 16))
     """(frames, clips) of a step, in turn: several lengths, so that all from 100 to 512 frames work."""
@@ -76,7 +78,7 @@ class Run:
         self.step = 0
 
     def train_step(self) -> Log:
-        """Generate, and update once; bf16 autocast. Returns the losses, and the seconds of generation and in all."""
+        """Generate, and update once. Returns the losses, and the seconds of generation and in all."""
         began = time.perf_counter()
         frames, clips = self.recipe.batches[self.step % len(self.recipe.batches)]
         draws = self.recipe.draws(self.device, "sounds", self.step)
@@ -87,7 +89,7 @@ class Run:
         generated = time.perf_counter()
         for group in self.optimizer.param_groups:
             group["lr"] = self.recipe.lr_at(self.step)
-        with torch.autocast(self.device.type, dtype=torch.bfloat16):
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.recipe.precision == "bf16"):
             losses = self.network.losses(features, targets)
         self.optimizer.zero_grad(set_to_none=True)
         total = torch.stack([WEIGHTS[name] * loss for name, loss in losses.items()]).sum()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -13,6 +13,9 @@ def pretrain(
     steps: Annotated[int, typer.Option(min=1, help="Steps; the learning rate falls towards the last.")] = 4000,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the weights and the sounds.")] = 0,
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:N or auto.")] = "auto",
+    precision: Annotated[
+        Literal["bf16", "fp32"], typer.Option(help="bf16 autocast, or fp32 for a processor that is slow at bf16.")
+    ] = "bf16",
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
     save_every: Annotated[int, typer.Option(min=1, help="Steps between two checkpoints.")] = 200,
 ) -> None:
@@ -30,6 +33,6 @@ def pretrain(
         seconds = f"{log['seconds']:.2f} s a step, {share:.0%} of it generation"
         print(f"step {log['step']:.0f} of {steps}: {losses}; {seconds}", flush=True)
 
-    recipe = Recipe(steps, seed)
+    recipe = Recipe(steps, seed, precision=precision)
     train(recipe, out.expanduser(), find_device(device), resume=resume, save_every=save_every, on_log=show)
     print(f"petl-bench run --backbone {out} uses it")
