@@ -189,7 +189,7 @@ BACKBONES: Registry[Any] = Registry(
     "petl_bench.backbones",
     "petl_bench.backbones",
     "petl_bench.backbones.base:Backbone",
-    support=frozenset({"base", "resolve"}),
+    support=frozenset({"base", "resolve", "pretrain", "pretraining"}),
 )
 LAYOUTS: Registry[Any] = Registry(
     "layout",

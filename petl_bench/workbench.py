@@ -44,7 +44,7 @@ class Workbench:
         cls, benchmark: str, card: BenchmarkCard, data_dir: Path | None, limit: int | None, device: str
     ) -> Workbench:
         """Find the data set and the backbone and check them; nothing large is loaded yet."""
-        chosen = _device(device)
+        chosen = find_device(device)
         dataset = open_dataset(benchmark, card, data_folder(benchmark, data_dir), limit)
         return cls(dataset, resolve(card.backbone), chosen)
 
@@ -118,7 +118,7 @@ class Workbench:
         return split(self.dataset, spec.data.protocol, spec.fold)
 
 
-def _device(name: str) -> torch.device:
+def find_device(name: str) -> torch.device:
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:

@@ -97,7 +97,7 @@ class AST(Backbone):
     def load(cls, folder: Path | None, frames: int, position_embeddings: str = "adapted") -> AST:
         assert folder is not None
         try:
-            with _quiet_transformers():
+            with quiet_transformers():
                 model, report = ASTModel.from_pretrained(
                     folder,
                     dtype=torch.float32,
@@ -194,7 +194,7 @@ def _weight_files(folder: Path) -> list[Path]:
 
 
 @contextmanager
-def _quiet_transformers() -> Iterator[None]:
+def quiet_transformers() -> Iterator[None]:
     """Without transformers' own progress bars and load reports, whose findings are checked here."""
     verbosity = transformers_logging.get_verbosity()
     bars = transformers_logging.is_progress_bar_enabled()

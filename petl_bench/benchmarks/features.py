@@ -38,9 +38,9 @@ def log_mel(waveforms: Tensor, bins: int = 128) -> Tensor:
     frames = waveforms.unfold(-1, WINDOW, SHIFT)
     frames = frames - frames.mean(dim=-1, keepdim=True)
     before = torch.cat([frames[..., :1], frames[..., :-1]], dim=-1)
-    frames = (frames - PREEMPHASIS * before) * torch.hann_window(WINDOW, periodic=False)
+    frames = (frames - PREEMPHASIS * before) * torch.hann_window(WINDOW, periodic=False, device=waveforms.device)
     power = torch.fft.rfft(frames, n=FFT).abs().pow(2.0)
-    energies: Tensor = power @ _mel_banks(bins)
+    energies: Tensor = power @ _mel_banks(bins).to(power.device)
     return energies.clamp_min(FLOOR).log()
 
 

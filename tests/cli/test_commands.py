@@ -174,7 +174,18 @@ def test_help_and_version(command: Command) -> None:
     for arguments in ((), ("--help",), ("-h",)):
         code, out, err = command(*arguments)
         assert (code, err) == (0, "")
-        assert all(verb in out for verb in ("run", "ls", "show", "validate", "env"))
+        assert all(verb in out for verb in ("run", "ls", "show", "validate", "env", "pretrain"))
+
+
+def test_pretrain_makes_a_backbone_and_does_not_overwrite_it(command: Command) -> None:
+    code, out, _ = command("pretrain", "--out", "made", "--steps", "1", "--device", "cpu")
+    assert code == 0
+    assert "step 1 of 1: tracks" in out
+    assert "of it generation" in out
+    assert {path.name for path in Path("made").iterdir()} >= {"config.json", "model.safetensors"}
+    code, _, err = command("pretrain", "--out", "made", "--steps", "1", "--device", "cpu")
+    assert code == 2
+    assert "made holds a pretraining run: --resume goes on with it" in err
 
 
 def test_ls_lists_every_kind(command: Command) -> None:

@@ -1,0 +1,1 @@
+"""Pretraining of a small AST on sounds that the recipe generates itself: no data set, no licence, no contamination."""
