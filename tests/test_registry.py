@@ -48,7 +48,7 @@ def test_every_module_of_a_family_is_a_member() -> None:
         "prefix",
         "prompt",
     ]
-    assert BACKBONES.names() == ["ast", "mini"]
+    assert BACKBONES.names() == ["ast", "mini", "mini_random"]
     assert LAYOUTS.names() == ["esc50", "speech_commands", "synthetic"]
     for known in (METHODS, BACKBONES, LAYOUTS):
         for name in known.names():

@@ -88,7 +88,7 @@ def test_methods_with_one_seed_share_the_head_and_the_batches() -> None:
 
 def test_the_best_validation_epoch_is_restored_and_tested() -> None:
     """A learning rate that ruins later epochs: the tested logits are the best epoch's, not the last one's."""
-    run = train(methods=("linear",), epochs=6, limit=4, lr=3.0)
+    run = train(methods=("linear",), epochs=6, limit=4, lr=3.0, backbone="mini_random")
     accuracies = [epoch["validation_accuracy"] for epoch in run.epochs]
     losses = [epoch["validation_loss"] for epoch in run.epochs]
     best = max(range(6), key=lambda index: (accuracies[index], -losses[index]))
@@ -298,7 +298,7 @@ def test_the_record_tells_what_was_trained() -> None:
     assert info.metrics["test"].keys() == {"accuracy", "balanced_accuracy", "macro_f1", "loss", "calibration_error"}
     assert meta.dataset_info["limit"] == 2
     assert meta.dataset_info["clips"] == {"train": 60, "validation": 20, "test": 20}
-    assert meta.model_info["note"] == "random weights, not pretrained"
+    assert meta.model_info["note"] == "small, pretrained on generated sounds alone"
     assert run.record.run_info.run_key == run.record.spec.run_key()
     final_norm, discarded = 2 * 128, 6 * 2 * 128
     assert info.published_count == info.adapted_parameters - final_norm + discarded

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,8 +11,10 @@ import pytest
 import torch
 from transformers import ASTConfig, ASTForAudioClassification, ASTModel
 
+from petl_bench.backbones import mini
 from petl_bench.backbones.ast import AST, adapt_position_embeddings
 from petl_bench.backbones.mini import Mini
+from petl_bench.backbones.mini_random import MiniRandom
 from petl_bench.backbones.resolve import resolve
 from petl_bench.errors import UserError
 from petl_bench.methods.base import Method
@@ -253,7 +256,27 @@ def test_pickled_weights_are_not_loaded(tmp_path: Path) -> None:
         resolve(str(tmp_path))
 
 
-def test_mini_is_the_same_on_every_load() -> None:
-    first, second = Mini.load(None, 100), Mini.load(None, 100)
-    assert all(torch.equal(tensor, second.state_dict()[name]) for name, tensor in first.state_dict().items())
-    assert Mini.describe(None).note == "random weights, not pretrained"
+def test_mini_and_mini_random_are_the_same_on_every_load_and_of_one_shape() -> None:
+    for family, note in ((Mini, "pretrained on generated sounds"), (MiniRandom, "random weights, not pretrained")):
+        first, second = family.load(None, 100), family.load(None, 100)
+        assert all(torch.equal(tensor, second.state_dict()[name]) for name, tensor in first.state_dict().items())
+        assert note in family.describe(None).note
+    assert Mini.describe(None).geometry == MiniRandom.describe(None).geometry
+    assert Mini.describe(None).fingerprint != MiniRandom.describe(None).fingerprint
+    shapes = [
+        {name: tensor.shape for name, tensor in made.load(None, 100).state_dict().items()}
+        for made in (Mini, MiniRandom)
+    ]
+    assert shapes[0] == shapes[1]
+
+
+def test_bundled_weights_that_are_damaged_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copytree(mini.HERE, tmp_path / "mini")
+    monkeypatch.setattr(mini, "HERE", tmp_path / "mini")
+    assert Mini.load(None, 100).total_parameters() > 1e6
+    content = bytearray((tmp_path / "mini" / "model.safetensors").read_bytes())
+    content[-1] ^= 1
+    (tmp_path / "mini" / "model.safetensors").write_bytes(content)
+    for use in (lambda: Mini.load(None, 100), lambda: Mini.describe(None)):
+        with pytest.raises(UserError, match="missing or damaged; install petl-bench again"):
+            use()

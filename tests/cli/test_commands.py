@@ -43,7 +43,7 @@ def test_run_trains_records_and_prints_a_table(command: Command) -> None:
     assert re.search(r"^lora +18\.4K +256 +1,290 +18\.4K *$", out, re.MULTILINE)
     assert "clips in fold 1: 60 train, 20 validation, 20 test" in out
     assert "reduction_rate = 96 leaves 1 of 128 channels" in out
-    assert "random weights, not pretrained" in out
+    assert "backbone mini: small, pretrained on generated sounds alone" in out
     assert "--seeds 0-2 gives three" in out
     assert len(list(Path("results").glob("synthetic/mini/*/*/run.json"))) == 4
 
@@ -227,7 +227,7 @@ def test_ls_runs_tells_success_failure_and_damage(command: Command) -> None:
 
 def test_show_tells_cards_backbones_and_runs(command: Command) -> None:
     assert "kernel_size = 31" in command("show", "conformer")[1]
-    assert "random" in command("show", "mini")[1]
+    assert "generated sounds" in command("show", "mini")[1]
     command("run", "--methods", "linear", *TINY)
     key = next(Path("results").glob("synthetic/mini/linear/*")).name
     assert json.loads(command("show", key[:8])[1])["run_info"]["run_key"] == key
