@@ -150,8 +150,9 @@ class UninitialisedOnTheWay(Sound):
     def module(self, width: int) -> nn.Module:
         class WithScratch(Gain):
             def forward(self, x: Tensor) -> Tensor:
-                scratch = torch.empty(1).clamp(0, 0)  # NaN stays NaN, anything else is 0
-                return super().forward(x) + scratch
+                scratch = torch.empty(1, dtype=torch.int64)
+                poisoned = scratch == torch.iinfo(torch.int64).max  # what memory holds by chance does not matter
+                return super().forward(x).masked_fill(poisoned, torch.nan)
 
         return WithScratch(width)
 
