@@ -133,10 +133,8 @@ def _is_damaged(folder: Path) -> bool:
     try:
         read_record(folder)
         read_predictions(folder)
-    except DamagedError:
-        return True
-    except UserError:
-        return False
+    except UserError as error:
+        return isinstance(error, DamagedError)
     return False
 
 

@@ -10,6 +10,7 @@ from transformers import ASTConfig, ASTModel
 
 from petl_bench.backbones.ast import AST, ATTENTION
 from petl_bench.backbones.base import Description
+from petl_bench.backbones.mini import HERE
 
 WEIGHTS_SEED = 2104_01778
 
@@ -32,20 +33,7 @@ class MiniRandom(AST):
 
 
 def _random_model() -> ASTModel:
-    config = ASTConfig(
-        hidden_size=128,
-        num_hidden_layers=6,
-        num_attention_heads=4,
-        intermediate_size=512,
-        hidden_dropout_prob=0.0,
-        attention_probs_dropout_prob=0.0,
-        patch_size=16,
-        frequency_stride=16,
-        time_stride=16,
-        max_length=512,
-        num_mel_bins=128,
-        attn_implementation=ATTENTION,
-    )
+    config = ASTConfig.from_pretrained(HERE, local_files_only=True, attn_implementation=ATTENTION)
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         torch.manual_seed(WEIGHTS_SEED)
         model = ASTModel(config)

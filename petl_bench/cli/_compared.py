@@ -52,7 +52,7 @@ def print_over_datasets(group: Data, reports: Sequence[Data]) -> None:
         if report["benchmark"] == name
     }
     print(f"\nover {len(names)} data sets: {', '.join(names)}\n")
-    methods = [{"method": method, "rank": rank} for method, rank in sorted(ranks.items(), key=lambda item: item[1])]
+    methods = [{"method": method, "rank": rank} for method, rank in ranks.items()]
     columns: Columns = {name: _score_on(scores[name]) for name in names}
     _grid(methods, {**columns, "mean rank": lambda row: f"{row['rank']:.2f}"})
     print("differences, * significant on that data set (Holm)")
@@ -70,7 +70,7 @@ def print_over_datasets(group: Data, reports: Sequence[Data]) -> None:
 
 
 def _score_on(rows: dict[str, Data]) -> Callable[[Data], str]:
-    return lambda row: percent(rows[row["method"]]["score"])
+    return lambda row: f"{percent(rows[row['method']]['score'])} ±{plus_minus(rows[row['method']])}"
 
 
 def _on_dataset(name: str) -> Callable[[Data], str]:

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from petl_bench.cli._options import count
 from petl_bench.errors import UserError
-from petl_bench.leaderboard.pages import thousands
+from petl_bench.leaderboard.pages import ROLES, thousands
 from petl_bench.leaderboard.summary import summary
 from petl_bench.plan import Plan
 from petl_bench.records import RunRecord, read_record
@@ -20,7 +20,6 @@ from petl_bench.results import ResultsTree
 from petl_bench.switches import describe_switches, profile_of
 
 Cell = Callable[[dict[Any, Any]], str]
-ROLES = ("adapter", "bias", "norm", "backbone", "head")
 
 
 def print_summary(console: Console, plan: Plan, tree: ResultsTree, metric: str, notes: Sequence[str]) -> None:

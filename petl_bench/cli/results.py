@@ -15,8 +15,8 @@ def results(
     action: Annotated[
         Literal["merge", "prune", "migrate"],
         typer.Argument(
-            help="merge: copy runs of other trees into this one. prune: delete unfinished, damaged and made-up-for "
-            "leftovers. migrate: rewrite records as this version writes them."
+            help="merge: copy runs of other trees into this one. prune: delete abandoned and damaged runs, and "
+            "failures of runs that finished since. migrate: rewrite records as this version writes them."
         ),
     ],
     sources: Annotated[list[Path] | None, typer.Argument(help="merge: the trees to copy from.")] = None,

@@ -72,13 +72,13 @@ def board(results: Path, *, every: bool = False) -> tuple[list[Data], list[str]]
 def failed_runs(results: Path) -> list[str]:
     """A line for every run that failed and has no record."""
     tree = ResultsTree(results.expanduser())
-    finished, lines = tree.run_folders(), []
-    for key, path in sorted(tree.failures().items()):
+    failures, lines = tree.failures(), []
+    finished = tree.run_folders() if failures else {}
+    for key, path in sorted(failures.items()):
         if key not in finished:
             failure = read_failure(path)
-            lines.append(
-                f"failed: {failure.title}: {failure.error}" if failure else f"failed: {key}, unreadable {path.name}"
-            )
+            what = f"{failure.title}: {failure.error}" if failure else f"{key}, unreadable {path.name}"
+            lines.append(f"failed: {what}")
     return lines
 
 

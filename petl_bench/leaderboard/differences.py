@@ -41,9 +41,9 @@ def over_datasets(tables: Sequence[Table], baseline: str | None) -> list[Data]:
 
     Empty with fewer than two tables or methods. Holm's adjustment is over the pairs.
     """
-    if len(tables) < 2 or len(mean_rank_of(tables)) < 2:
+    order, by_table = list(mean_rank_of(tables)) if len(tables) > 1 else [], {}
+    if len(order) < 2:
         return []
-    order, by_table = list(mean_rank_of(tables)), {}
     for table in tables:
         scores = {row.name.text: row.scores for row in table.rows}
         rows = compare([scores[name] for name in order], baseline).rows

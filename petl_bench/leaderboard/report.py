@@ -6,6 +6,7 @@ nine digits, so that files are equal on every machine.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from statistics import median
 from typing import Any
 
@@ -32,6 +33,7 @@ def report(table: Table) -> Data:
     spec, record = table.spec, table.first.record
     comparisons = compare([row.scores for row in table.rows]) if len(table.rows) <= MOST_COMPARED else None
     rows = [_row(row, table, comparisons) for row in table.rows]
+    notes = _notes(table, comparisons, rows)
     clips, sources = table.clips
     rows.sort(key=lambda row: (row["incomplete"] != "", -(row["score"] or 0.0), row["method"]))
     info = record.meta_info.dataset_info
@@ -53,7 +55,7 @@ def report(table: Table) -> Data:
         "protocol": spec.data.protocol.model_dump(mode="json"),
         "unlike_published": _unlike_published(table),
         "rows": rows,
-        "notes": _notes(table, comparisons),
+        "notes": notes,
     }
 
 
@@ -144,7 +146,7 @@ def _card(benchmark: str) -> BenchmarkCard | None:
         return None
 
 
-def _notes(table: Table, comparisons: Comparisons | None) -> list[str]:
+def _notes(table: Table, comparisons: Comparisons | None, rows: Sequence[Data]) -> list[str]:
     notes = [*(f"backbone {note}" for note in table.backbone_notes), *table.problems]
     if comparisons is None:
         notes.append(f"more than {MOST_COMPARED} rows: not tested against each other")
@@ -153,19 +155,20 @@ def _notes(table: Table, comparisons: Comparisons | None) -> list[str]:
         for why in sorted(set(comparisons.incomplete.values())):
             names = [name for name, its in comparisons.incomplete.items() if its == why]
             notes.append(f"{why}, no rank and no test: {', '.join(names)}")
-        notes += _about_tests(table, comparisons)
+        notes += _about_tests(comparisons, rows)
     if table.spec.data.metric != "accuracy":
         notes.append("+-95% and tests rest on jackknife pseudo-values, one per source")
-    seeds = {row.name.text: sorted({run.record.spec.seed for run in row.runs}) for row in table.rows}
-    if len({tuple(its) for its in seeds.values()}) > 1:
-        notes.append("seeds differ: " + "; ".join(f"{name} {', '.join(map(str, its))}" for name, its in seeds.items()))
+    if any(row["seeds"] != rows[0]["seeds"] for row in rows):
+        notes.append(
+            "seeds differ: " + "; ".join(f"{row['method']} {', '.join(map(str, row['seeds']))}" for row in rows)
+        )
     if len(table.seeds) < 3:
         count = f"{len(table.seeds)} seed{'s' * (len(table.seeds) != 1)}"
         notes.append(f"{count}: three or more make the tests stronger and the intervals honest")
     return notes
 
 
-def _about_tests(table: Table, comparisons: Comparisons) -> list[str]:
+def _about_tests(comparisons: Comparisons, rows: Sequence[Data]) -> list[str]:
     """Which question the tests and intervals answer, where it is not how training procedures differ."""
     notes = []
     if isinstance(comparisons.letters, NotAvailable) and comparisons.letters.reason.startswith("no test"):
@@ -175,6 +178,6 @@ def _about_tests(table: Table, comparisons: Comparisons) -> list[str]:
         notes.append(
             "marks rest on a sign-flip over sources: they are about these trained models, seed noise is ignored"
         )
-    if any(_bounds(describe(row.scores).interval)[2] == "Wilson" for row in table.rows):
+    if any(row["interval"] == "Wilson" for row in rows):
         notes.append("some +-95% are Wilson's, for independent clips: they know neither sources nor run noise")
     return notes

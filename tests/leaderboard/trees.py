@@ -22,9 +22,7 @@ GOLDEN = Path(__file__).parent / "golden"
 @cache
 def template() -> FinishedRun:
     """A run of the linear probe from the golden tree."""
-    folder = next((GOLDEN / "results").glob("*/*/Linear/*/run.json"), None) or next(
-        (GOLDEN / "results").glob("*/*/linear/*/run.json")
-    )
+    folder = next((GOLDEN / "results").glob("*/*/linear/*/run.json"))
     return FinishedRun(read_record(folder.parent), [], read_predictions(folder.parent))
 
 
