@@ -82,7 +82,7 @@ class Reference(Card):
 
 
 class MethodCard(Card):
-    """One method variant. ``for`` holds per-benchmark overrides of hyperparameters and optimizer settings."""
+    """One method variant. ``for`` holds what is set otherwise on a benchmark or a backbone, by its name."""
 
     implementation: str
     title: str

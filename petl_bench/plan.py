@@ -1,6 +1,6 @@
 """From cards, flags, folds and seeds to the list of runs. Precedence, resolved here and nowhere else:
 
-``--set`` and flags > the card's ``[for.BENCHMARK]`` > the card > the method's Config.
+``--set`` and flags > the card's ``[for.BENCHMARK]`` > its ``[for.BACKBONE]`` > the card > the method's Config.
 """
 
 from __future__ import annotations
@@ -114,7 +114,7 @@ def choose(request: Request) -> Choice:
     card = _with_settings(card, file.name, {**assigned(request.settings, file.name), **given_flags})
     _folds(request, card)
     for method in methods:
-        resolve_settings(method, file.name, given_settings(request, method))
+        resolve_settings(method, file.name, card.backbone, given_settings(request, method))
     notes = [f"{file.path} shadows the built-in card '{file.name}'" if file.shadows else ""]
     notes += [method.note for method in methods]
     return Choice(file.name, card, tuple(methods), _switches(request), tuple(note for note in notes if note))
@@ -135,9 +135,10 @@ def make_plan(request: Request, choice: Choice, subject: Subject) -> Plan:
     )
     runs = []
     for chosen in choice.methods:
-        method, optimizer, remark = _resolve(request, choice, chosen, subject.geometry)
+        method, optimizer, remark = _resolve(request, choice, chosen, subject)
         overrides = flat(given_settings(request, chosen))
-        settings = unlike_default(chosen, {**settings_of_card(chosen.card, choice.benchmark), **overrides}, method)
+        of_card = settings_of_card(chosen.card, choice.benchmark, subject.backbone)
+        settings = unlike_default(chosen, {**of_card, **overrides}, method)
         training = TrainingSpec(
             optimizer=optimizer,
             epochs=card.training.epochs,
@@ -161,10 +162,12 @@ def make_plan(request: Request, choice: Choice, subject: Subject) -> Plan:
 
 
 def _resolve(
-    request: Request, choice: Choice, chosen: MethodChoice, geometry: Geometry
+    request: Request, choice: Choice, chosen: MethodChoice, subject: Subject
 ) -> tuple[MethodSpec, Optimizer, str]:
     """What a run's spec holds of a method, with the request's ``--set`` and flags applied; and its remark."""
-    config, optimizer = resolve_settings(chosen, choice.benchmark, given_settings(request, chosen))
+    given = given_settings(request, chosen)
+    config, optimizer = resolve_settings(chosen, choice.benchmark, subject.backbone, given)
+    geometry = subject.geometry
     cls = chosen.implementation.cls
     try:
         method = cls(config, choice.switches)

@@ -72,9 +72,13 @@ def put(data: dict[str, Any], settings: Mapping[str, Any], where: str) -> None:
         place[last] = value
 
 
-def settings_of_card(card: MethodCard, benchmark: str) -> dict[str, Any]:
-    """What a card says for a benchmark, ``[for.BENCHMARK]`` before the rest, by dotted key; without its optimizer."""
-    return {**flat(card.hyperparameters), **flat(card.overrides.get(benchmark, {}))}
+def settings_of_card(card: MethodCard, benchmark: str, backbone: str) -> dict[str, Any]:
+    """What a card says for a benchmark and a backbone, by dotted key; without its optimizer.
+
+    ``[for.BENCHMARK]`` before ``[for.BACKBONE]`` before the rest.
+    """
+    said = {**flat(card.hyperparameters), **flat(card.overrides.get(backbone, {}))}
+    return {**said, **flat(card.overrides.get(benchmark, {}))}
 
 
 def setting_names(schema: type[BaseModel]) -> Iterator[str]:
@@ -86,13 +90,15 @@ def setting_names(schema: type[BaseModel]) -> Iterator[str]:
             yield name
 
 
-def resolve_settings(choice: MethodChoice, benchmark: str, given: Mapping[str, Any]) -> tuple[MethodConfig, Optimizer]:
-    """Config and optimizer of a method on a benchmark: ``given`` before ``[for.BENCHMARK]`` before the card.
+def resolve_settings(
+    choice: MethodChoice, benchmark: str, backbone: str, given: Mapping[str, Any]
+) -> tuple[MethodConfig, Optimizer]:
+    """Config and optimizer of a method: ``given`` before all that its card says for benchmark and backbone.
 
     Raises UserError, naming method, setting and what is allowed.
     """
     settings: dict[str, Any] = {}
-    put(settings, settings_of_card(choice.card, benchmark), choice.name)
+    put(settings, settings_of_card(choice.card, benchmark, backbone), choice.name)
     put(settings, given, choice.name)
     schema = choice.implementation.cls.Config
     if both := sorted(schema.model_fields.keys() & Optimizer.model_fields.keys()):

@@ -25,7 +25,7 @@ def test_every_method_fold_and_seed_is_one_run() -> None:
     assert len(plan) == len(cells) == len({run.key for run in plan}) == 2 * 5 * 3
 
 
-def test_precedence_is_flags_then_benchmark_then_card_then_code(tmp_path: Path) -> None:
+def test_precedence_is_flags_then_benchmark_then_backbone_then_card_then_code(tmp_path: Path) -> None:
     card = tmp_path / "mine.toml"
     text = 'implementation = "conformer"\ntitle = "x"\n'
     card.write_text(text)
@@ -33,6 +33,8 @@ def test_precedence_is_flags_then_benchmark_then_card_then_code(tmp_path: Path) 
     assert spec_of(**mine).method.hyperparameters["kernel_size"] == 8
     card.write_text(text + "[hyperparameters]\nkernel_size = 3\n[optimizer]\nlr = 0.1\n")
     assert spec_of(**mine).method.hyperparameters["kernel_size"] == 3
+    card.write_text(card.read_text() + "[for.mini]\nkernel_size = 4\n")
+    assert spec_of(**mine).method.hyperparameters["kernel_size"] == 4
     card.write_text(card.read_text() + "[for.synthetic]\nkernel_size = 5\nlr = 0.2\n[for.gsc]\nkernel_size = 7\n")
     assert spec_of(**mine).method.hyperparameters["kernel_size"] == 5
     assert spec_of(**mine).training.optimizer.lr == 0.2
@@ -118,7 +120,7 @@ def test_the_recipe_comes_from_the_benchmark_card_unless_flags_say_otherwise() -
         ({"methods": ("prefix",), "settings": ("prefix.tokens=5",)}, r"prefix: tokens = 5: .*multiple of 2"),
         ({"settings": ("linear.pooling=prompts",)}, r"linear: pooling = 'prompts': no prompt token"),
         (
-            {"methods": ("conformer",), "settings": ("conformer.norm=layer",)},
+            {"methods": ("conformer",), "settings": ("conformer.norm=layer", "conformer.reduction_rate=96")},
             r"conformer: norm = 'layer' over fewer than 3 channels",
         ),
     ],
@@ -153,6 +155,6 @@ def test_the_shipped_cards_hold_the_published_recipes() -> None:
     assert {choice.name: choice.card.optimizer.lr for choice in choices} == rates
     for choice in choices:
         if "conformer" in choice.name:
-            assert choice.card.overrides == {"gsc": {"kernel_size": 31}, "fsc": {"kernel_size": 31}}
+            assert all(choice.card.overrides[name] == {"kernel_size": 31} for name in ("gsc", "gsc10", "fsc"))
     optimizer = choices[2].card.optimizer
     assert (optimizer.betas, optimizer.eps, optimizer.weight_decay) == ((0.9, 0.98), 1e-6, 0.1)

@@ -108,7 +108,7 @@ def test_test_logits_are_those_of_the_restored_epoch() -> None:
     inputs = Inputs(spec, workbench, split)
     cls = METHODS.load("conformer").cls
     with seeded(spec, "initialisation"):
-        cls(cls.Config()).attach(backbone)
+        cls(cls.Config.model_validate(spec.method.hyperparameters)).attach(backbone)
     with seeded(spec, "head"):
         backbone.add_head(10)
     _, best = fit(spec, backbone, inputs, split, lambda epoch, log: None)

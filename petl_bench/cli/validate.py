@@ -73,12 +73,13 @@ def _check(file: CardFile) -> None:
 def _check_method(file: CardFile) -> None:
     from petl_bench.cards import card_files
     from petl_bench.lookup import load_method
+    from petl_bench.registry import BACKBONES
     from petl_bench.settings import resolve_settings, setting_names
 
     choice = load_method(file)
     try:
-        for benchmark in ["", *choice.card.overrides]:
-            resolve_settings(choice, benchmark, {})
+        for name in ["", *choice.card.overrides]:
+            resolve_settings(choice, name, "", {})
     except UserError as error:
         raise UserError(f"{file.path}: {error}") from error
     allowed = [*setting_names(choice.implementation.cls.Config), "lr", "weight_decay"]
@@ -86,12 +87,12 @@ def _check_method(file: CardFile) -> None:
         _known(file, "search_space", key, allowed)
         for value in dimension.choices or (dimension.low, dimension.high):
             try:
-                resolve_settings(choice, "", {key: value})
+                resolve_settings(choice, "", "", {key: value})
             except UserError as error:
                 raise UserError(f"{file.path}: search_space: {error}") from error
     published = {reference.benchmark for reference in choice.card.reference}
     for name in choice.card.overrides:
-        _known(file, "for", name, {*card_files("benchmarks"), *published})
+        _known(file, "for", name, {*card_files("benchmarks"), *BACKBONES.names(), *published})
 
 
 def _known(file: CardFile, key: str, name: str, allowed: object) -> None:

@@ -40,7 +40,7 @@ class Namer:
         ran_as = str(info.get("name", record.spec.method.implementation))
         matching = [name for name, card in self.cards.items() if _equals(card, record)]
         if matching:
-            told = {name: len(settings_of_card(self.cards[name], "")) for name in matching}
+            told = {name: len(settings_of_card(self.cards[name], "", "")) for name in matching}
             name = ran_as if ran_as in matching and info else max(matching, key=lambda name: told[name])
             return Name(name, False, self.cards[name])
         overrides: dict[str, Any] = info.get("overrides", {})
@@ -60,18 +60,19 @@ def _readable(file: CardFile) -> MethodCard | None:
 
 
 def _equals(card: MethodCard, record: RunRecord) -> bool:
-    """Whether a run has what the card says for its benchmark, and nothing else that was set."""
-    method, info = record.spec.method, record.meta_info.method_info
+    """Whether a run has what the card says for its benchmark and backbone, and nothing else that was set."""
+    method = record.spec.method
     implementation = card.implementation.rpartition(":")[2] if ".py:" in card.implementation else card.implementation
     if implementation != method.implementation:
         return False
-    said = settings_of_card(card, record.meta_info.dataset_info["name"])
+    info = record.meta_info
+    said = settings_of_card(card, info.dataset_info["name"], info.model_info["name"])
     of_optimizer = {key: said.pop(key) for key in list(said) if key in Optimizer.model_fields}
     optimizer = Optimizer.model_validate({**card.optimizer.model_dump(), **of_optimizer})
     if optimizer != record.spec.training.optimizer:
         return False
-    given, resolved = info.get("settings", {}), flat(method.hyperparameters)
-    if info and given.keys() - said.keys():
+    given, resolved = info.method_info.get("settings", {}), flat(method.hyperparameters)
+    if info.method_info and given.keys() - said.keys():
         return False
     return all(_text(value) == _text(given.get(key, resolved.get(key))) for key, value in said.items())
 

@@ -248,7 +248,7 @@ class MethodContract:
         if not isinstance(self.method, str):
             return self.method(self.method.Config(**self.settings), self.switches)
         choice = find_method(self.method)
-        config, _ = resolve_settings(choice, self.benchmark, dict(self.settings))
+        config, _ = resolve_settings(choice, self.benchmark, "", dict(self.settings))
         return choice.implementation.cls(config, self.switches)
 
     def backbone(self, frames: int = FRAMES) -> AST:

@@ -34,7 +34,8 @@ def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
 
 
 def test_run_trains_records_and_prints_a_table(command: Command) -> None:
-    code, out, err = command("run", "--methods", "conformer,lora", *TINY)
+    arguments = ["run", "--methods", "conformer,lora", *TINY, "--set", "conformer.reduction_rate=96"]
+    code, out, err = command(*arguments)
     assert (code, err) == (0, "")
     assert "4 runs to train" in out
     assert re.search(r"\[1/4\] conformer on synthetic, fold 1, seed 0: test \d+\.\d\d \(epoch 1 of 1, [\d.]+ s\)", out)
@@ -47,7 +48,7 @@ def test_run_trains_records_and_prints_a_table(command: Command) -> None:
     assert "--seeds 0-2 gives three" in out
     assert len(list(Path("results").glob("synthetic/mini/*/*/run.json"))) == 4
 
-    code, out, _ = command("run", "--methods", "conformer,lora", *TINY)
+    code, out, _ = command(*arguments)
     assert code == 0
     assert "0 runs to train, 4 already on record" in out
     assert re.search(r"^conformer .* 2/2", out, re.MULTILINE)

@@ -65,7 +65,7 @@ def test_two_names_of_one_run_are_two_rows(run: FinishedRun) -> None:
 
 def test_parameters_stand_by_role(run: FinishedRun) -> None:
     (row,) = summary([run.record], [("a", run.record.run_info.run_key)]).to_dict("records")
-    channels = 128 // 96
+    channels = 128 // 16
     adapter = 128 * 2 * channels + 2 * channels + channels * 8 + channels + 2 * channels + channels * 128 + 128
     assert row["adapter"] == 6 * adapter
     assert row["norm"] == 7 * 256

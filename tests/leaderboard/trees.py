@@ -13,7 +13,7 @@ import numpy.typing as npt
 from petl_bench.records import FinishedRun, read_predictions, read_record
 from petl_bench.results import ResultsTree
 
-RATES = {"linear": 1e-3, "full": 5e-5, "lora": 5e-3}
+RATES = {"linear": 1e-3, "full": 5e-4, "lora": 5e-3}
 """Learning rates of the built-in cards, so that runs are called after them."""
 
 GOLDEN = Path(__file__).parent / "golden"
