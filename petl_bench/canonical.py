@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,3 +50,14 @@ def digest(value: Any, length: int = 16) -> str:
     """First ``length`` hexadecimal digits of the SHA-256 of the canonical JSON of ``value``."""
     text = json.dumps(canonical(value), sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()[:length]
+
+
+def flat(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Nested settings under dotted keys."""
+    found: dict[str, Any] = {}
+    for key, value in settings.items():
+        if isinstance(value, Mapping):
+            found |= {f"{key}.{inner}": inner_value for inner, inner_value in flat(value).items()}
+        else:
+            found[key] = value
+    return found

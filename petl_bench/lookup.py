@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from petl_bench.cards import CardFile, MethodCard, card_files, check, find_card, read_card
+from petl_bench.card_files import CardFile, card_files, check, find_card, read_card
+from petl_bench.cards import MethodCard
 from petl_bench.errors import UserError, nearest
 from petl_bench.registry import METHODS, Implementation
 

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic_core import to_jsonable_python
 
-from petl_bench.canonical import unkeyed_fields
-from petl_bench.cards import BenchmarkCard, Optimizer, check, find_card, read_card
+from petl_bench.canonical import flat, unkeyed_fields
+from petl_bench.card_files import check, find_card, read_card
+from petl_bench.cards import BenchmarkCard, Optimizer
 from petl_bench.errors import UserError, nearest, one_line
 from petl_bench.lookup import MethodChoice, find_method
 from petl_bench.runspec import DataSpec, MethodSpec, Precision, RunSpec, TrainingSpec
-from petl_bench.settings import assigned, check_targets, flat, parse_value, put, resolve_settings, settings_of_card
+from petl_bench.settings import assigned, check_targets, parse_value, put, resolve_settings, settings_of_card
 from petl_bench.switches import PROFILES, Profile, Switches
 
 if TYPE_CHECKING:
@@ -62,10 +63,13 @@ class PlannedRun:
     """What card and request together said of the method and is not the code's default, by dotted key."""
     overrides: dict[str, Any] = field(default_factory=dict)
     """What ``--set`` and flags said, of the optimizer too."""
+    label: str = ""
+    """What a study calls the run's configuration, beside its method."""
 
     @property
     def title(self) -> str:
-        return f"{self.method} on {self.benchmark}, fold {self.spec.fold}, seed {self.spec.seed}"
+        label = f" ({self.label})" if self.label else ""
+        return f"{self.method}{label} on {self.benchmark}, fold {self.spec.fold}, seed {self.spec.seed}"
 
 
 Plan = tuple[PlannedRun, ...]
@@ -143,6 +147,7 @@ def make_plan(request: Request, choice: Choice, subject: Subject) -> Plan:
             optimizer=optimizer,
             epochs=card.training.epochs,
             batch_size=card.training.batch_size,
+            micro_batch_size=card.training.micro_batch_size,
             precision=request.precision,
         )
         for fold in folds:
@@ -185,7 +190,10 @@ def _resolve(
         source=chosen.implementation.source,
         unkeyed=unkeyed_fields(config),
     )
-    return spec, optimizer, f"{chosen.name}: {remark}" if remark else ""
+    said = flat(chosen.card.overrides.get(subject.backbone, {}))
+    own = f"on {subject.backbone} its card has {', '.join(f'{key} = {value}' for key, value in said.items())}"
+    remarks = [text for text in (remark, own if said else "") if text]
+    return spec, optimizer, f"{chosen.name}: {'; '.join(remarks)}" if remarks else ""
 
 
 def _switches(request: Request) -> Switches:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -21,7 +21,7 @@ from petl_bench.workbench import Workbench
 class Reporter(Protocol):
     """Told what happens; a terminal, a log, a test. A run that is not ``first`` was filed by another process before."""
 
-    def begin(self, runs: int, done: int, failed_before: int) -> None: ...
+    def begin(self, todo: Collection[PlannedRun], done: int, failed_before: int) -> None: ...
     def features(self, done: int, total: int) -> None: ...
     def run_started(self, run: PlannedRun) -> None: ...
     def epoch(self, run: PlannedRun, epoch: int, log: dict[str, float]) -> None: ...
@@ -67,7 +67,7 @@ def run_plan(
             outcome.failed.append((run, f"failed before: {reason}"))
         else:
             todo.setdefault(run.key, run)
-    reporter.begin(len(todo), outcome.skipped, len(outcome.failed))
+    reporter.begin(todo.values(), outcome.skipped, len(outcome.failed))
 
     def still_to_do() -> Iterator[PlannedRun]:
         """The runs that no other process has filed by the time they would start."""

@@ -5,11 +5,11 @@ What cannot change a run's numbers by intent is not here: device, workers, threa
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from petl_bench.canonical import canonical, digest
+from petl_bench.canonical import Introduced, canonical, digest
 from petl_bench.cards import Augment, Features, Optimizer, Protocol
 from petl_bench.seeds import Streams
 from petl_bench.switches import Switches
@@ -50,11 +50,15 @@ class DataSpec(Settings):
 
 
 class TrainingSpec(Settings):
-    """The training recipe: AdamW with a cosine per step to 0, cross-entropy."""
+    """The training recipe: AdamW with a cosine per step to 0, cross-entropy.
+
+    A batch may be accumulated from parts of ``micro_batch_size`` clips: one gradient, but batch statistics of parts.
+    """
 
     optimizer: Optimizer
     epochs: int
     batch_size: int
+    micro_batch_size: Annotated[int | None, Introduced(None)] = None
     precision: Precision = "fp32"
     numerics_version: int = TRAINING_NUMERICS_VERSION
 

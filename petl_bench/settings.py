@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
-from petl_bench.cards import MethodCard, Optimizer, check
+from petl_bench.canonical import flat
+from petl_bench.card_files import check
+from petl_bench.cards import MethodCard, Optimizer
 from petl_bench.errors import UserError, nearest
 
 if TYPE_CHECKING:
@@ -47,17 +49,6 @@ def parse_value(text: str) -> Any:
         return tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
         return text
-
-
-def flat(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Nested settings under dotted keys."""
-    found: dict[str, Any] = {}
-    for key, value in settings.items():
-        if isinstance(value, Mapping):
-            found |= {f"{key}.{inner}": inner_value for inner, inner_value in flat(value).items()}
-        else:
-            found[key] = value
-    return found
 
 
 def put(data: dict[str, Any], settings: Mapping[str, Any], where: str) -> None:

@@ -16,9 +16,9 @@ from torch import Tensor, nn
 from petl_bench.backbones.base import Backbone
 from petl_bench.benchmarks.augment import mask
 from petl_bench.benchmarks.splits import Split
-from petl_bench.cards import AUDIOSET_MEAN, AUDIOSET_STD
 from petl_bench.diagnosis import diagnose
 from petl_bench.environment import package_versions
+from petl_bench.inputs import Inputs
 from petl_bench.methods.base import Method
 from petl_bench.metrics import evaluate
 from petl_bench.plan import PlannedRun
@@ -97,33 +97,6 @@ class Best:
             self.score, self.epoch, self.state = (metric, -loss), epoch, backbone.trained_state()
 
 
-class Inputs:
-    """Batches of normalised features on the device."""
-
-    def __init__(self, spec: RunSpec, workbench: Workbench, split: Split) -> None:
-        self.table = workbench.features(spec.data.features)
-        self.targets = torch.from_numpy(workbench.dataset.targets)
-        self.clips = workbench.clip_numbers()
-        self.device = workbench.device
-        self.mean, std = normalisation(spec, workbench, split)
-        self.scale = 2 * std
-
-    def batch(self, indices: npt.NDArray[np.int64]) -> tuple[Tensor, Tensor]:
-        """Features ``[batch, frames, bins]``, as AST's extractor normalises them, and targets ``[batch]``."""
-        features = torch.from_numpy(self.table[indices]).to(self.device)
-        return (features - self.mean) / self.scale, self.targets[indices].to(self.device)
-
-
-def normalisation(spec: RunSpec, workbench: Workbench, split: Split) -> tuple[float, float]:
-    """Mean and standard deviation of log-mel values, by the switch of that name."""
-    features = spec.data.features
-    if spec.switches.normalisation == "audioset":
-        return AUDIOSET_MEAN, AUDIOSET_STD
-    if spec.switches.normalisation == "training":
-        return workbench.statistics(features, spec.fold, split.train)
-    return features.mean, features.std
-
-
 def fit(
     spec: RunSpec, backbone: Backbone, inputs: Inputs, split: Split, on_epoch: OnEpoch
 ) -> tuple[list[dict[str, float]], Best]:
@@ -148,23 +121,24 @@ def fit(
         total = torch.zeros((), device=inputs.device)
         with seeded(spec, "dropout", epoch):
             for number, start in enumerate(range(0, len(order), recipe.batch_size)):
-                indices = order[start : start + recipe.batch_size]
-                features, targets = inputs.batch(indices)
-                if augment.time_mask or augment.frequency_mask:
-                    features = mask(features, inputs.clips[indices], masks, augment)
-                with precision_of(spec, inputs.device):
-                    logits = backbone(features)
-                loss = nn.functional.cross_entropy(logits.float(), targets)
-                if not torch.isfinite(loss):
-                    step = (epoch - 1) * batches + number + 1
-                    with precision_of(spec, inputs.device):
-                        cause = diagnose(backbone, features, updates=step - 1)
-                    raise NotFiniteError(f"loss is not finite at step {step} (epoch {epoch}): {cause}")
+                batch = order[start : start + recipe.batch_size]
                 optimizer.zero_grad(set_to_none=True)
-                loss.backward()  # type: ignore[no-untyped-call]
+                for indices in micro_batches(batch, recipe.micro_batch_size):
+                    features, targets = inputs.batch(indices)
+                    if augment.time_mask or augment.frequency_mask:
+                        features = mask(features, inputs.clips[indices], masks, augment)
+                    with precision_of(spec, inputs.device):
+                        logits = backbone(features)
+                    loss = nn.functional.cross_entropy(logits.float(), targets)
+                    if not torch.isfinite(loss):
+                        step = (epoch - 1) * batches + number + 1
+                        with precision_of(spec, inputs.device):
+                            cause = diagnose(backbone, features, updates=step - 1)
+                        raise NotFiniteError(f"loss is not finite at step {step} (epoch {epoch}): {cause}")
+                    (loss * (len(indices) / len(batch))).backward()  # type: ignore[no-untyped-call]
+                    total += loss.detach() * len(indices)
                 optimizer.step()
                 schedule.step()
-                total += loss.detach() * len(indices)
         train_time = time.perf_counter() - started
 
         validation_logits = predict(spec, backbone, inputs, split.validation, updates=epoch * batches)
@@ -182,6 +156,13 @@ def fit(
         logs.append(log)
         on_epoch(epoch, log)
     return logs, best
+
+
+def micro_batches(batch: npt.NDArray[np.int64], size: int | None) -> Iterator[npt.NDArray[np.int64]]:
+    """A batch in parts of at most ``size`` clips, whose gradients add up; whole where no size is given."""
+    size = size or len(batch)
+    for start in range(0, len(batch), size):
+        yield batch[start : start + size]
 
 
 def batches_per_epoch(spec: RunSpec, split: Split) -> int:

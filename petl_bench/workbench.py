@@ -115,7 +115,7 @@ class Workbench:
         return sorted(changed)
 
     def split(self, spec: RunSpec) -> Split:
-        return split(self.dataset, spec.data.protocol, spec.fold)
+        return split(self.dataset, spec.data.protocol, spec.fold, spec.seed)
 
 
 def find_device(name: str) -> torch.device:

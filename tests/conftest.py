@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
@@ -11,7 +12,8 @@ import pytest
 import torch
 
 import petl_bench  # noqa: F401  (installs the torchaudio stand-in before anything imports torchaudio)
-from tests.studies import Study
+from petl_bench.cli import main
+from tests.studies import Command, Study
 
 DATA_VARIABLE = "PETL_BENCH_TEST_DATA"
 DEFAULT_DATA = Path(__file__).parents[2] / "shared" / "data"
@@ -47,3 +49,17 @@ def shared_data() -> Path:
 def study(tmp_path: Path) -> Study:
     """Runs on generated clips with the mini backbone, two clips per class and fold."""
     return Study(tmp_path / "results")
+
+
+@pytest.fixture
+def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
+    """Run petl-bench in this process: exit code, standard output, standard error."""
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["petl-bench", *arguments])
+        with pytest.raises(SystemExit) as stop:
+            main()
+        captured = capsys.readouterr()
+        return int(stop.value.code or 0), captured.out, captured.err
+
+    return run

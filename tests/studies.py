@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -12,6 +12,9 @@ from petl_bench.results import ResultsTree
 from petl_bench.runner import Outcome, run_plan
 from petl_bench.training import train_run
 from petl_bench.workbench import Workbench
+
+Command = Callable[..., tuple[int, str, str]]
+"""Exit code, standard output and standard error of ``petl-bench`` with some arguments."""
 
 TINY = Request(methods=("linear",), dataset="synthetic", folds=(1,), epochs=1, limit=2)
 
@@ -40,8 +43,8 @@ class Log:
     interrupt_after: int | None = None
     on_start: Callable[[], object] = lambda: None
 
-    def begin(self, runs: int, done: int, failed_before: int) -> None:
-        self.begun = (runs, done, failed_before)
+    def begin(self, todo: Collection[PlannedRun], done: int, failed_before: int) -> None:
+        self.begun = (len(todo), done, failed_before)
 
     def features(self, done: int, total: int) -> None: ...
 

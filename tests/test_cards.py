@@ -6,20 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from petl_bench.cards import (
-    KINDS,
-    SCHEMAS,
-    BenchmarkCard,
-    Card,
-    CardFile,
-    MethodCard,
-    SweepCard,
-    built_in_folder,
-    card_files,
-    find_card,
-    read_card,
-)
+from petl_bench.card_files import KINDS, SCHEMAS, CardFile, built_in_folder, card_files, find_card, read_card
+from petl_bench.cards import BenchmarkCard, Card, MethodCard
 from petl_bench.errors import UserError
+from petl_bench.sweeps.card import SweepCard
 
 METHOD = 'implementation = "lora"\ntitle = "x"\n'
 BENCHMARK = 'layout = "esc50"\ntitle = "x"\n'

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from petl_bench.cards import card_files
+from petl_bench.card_files import card_files
 from petl_bench.errors import UserError
 from petl_bench.plan import Request, choose
 from petl_bench.runspec import RunSpec

@@ -10,12 +10,13 @@ import pytest
 import torch
 
 from petl_bench.benchmarks.splits import Split
+from petl_bench.inputs import Inputs
 from petl_bench.metrics import evaluate
 from petl_bench.records import FinishedRun
 from petl_bench.registry import METHODS
 from petl_bench.runspec import RunSpec
 from petl_bench.switches import Switches
-from petl_bench.training import Inputs, NotFiniteError, fit, predict, seeded, train_run
+from petl_bench.training import NotFiniteError, fit, predict, seeded, train_run
 from petl_bench.workbench import Workbench
 from tests.studies import TINY, plan_of, train
 
@@ -140,8 +141,9 @@ class Watched:
 
         monkeypatch.setattr(torch.optim, "AdamW", optimizer)
         cls = METHODS.load(self.spec.method.implementation).cls
-        cls(cls.Config()).attach(self.backbone)
-        self.backbone.add_head(10)
+        with seeded(self.spec, "initialisation"):
+            cls(cls.Config()).attach(self.backbone)
+            self.backbone.add_head(10)
         self.logs, self.best = fit(self.spec, self.backbone, self.inputs, self.split, lambda epoch, log: None)
 
     def see(self, module: torch.nn.Module, arguments: tuple[torch.Tensor, ...]) -> None:
@@ -252,6 +254,24 @@ def test_bf16_is_close_to_fp32() -> None:
     exact, rounded = train(methods=("lora",)), train(methods=("lora",), precision="bf16")
     difference = np.abs(exact.predictions.test_logits - rounded.predictions.test_logits).max()
     assert 0 < difference < 0.1
+
+
+def test_an_accumulated_batch_has_the_gradient_of_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without batch statistics, 60 clips as 25, 25 and 10 train as one batch does; a part sees so many clips."""
+    whole = Watched(monkeypatch, methods=("bottleneck",), epochs=2, batch_size=60)
+    parts = Watched(
+        monkeypatch,
+        methods=("bottleneck",),
+        epochs=2,
+        batch_size=60,
+        settings=("synthetic.training.micro_batch_size=25",),
+    )
+    assert [len(batch) for batch in parts.training] == 2 * [25, 25, 10]
+    assert [len(batch) for batch in whole.training] == 2 * [60]
+    for one, other in zip(whole.logs, parts.logs, strict=True):
+        assert one["train_loss"] == pytest.approx(other["train_loss"], rel=1e-4)
+        assert one["lr"] == other["lr"]
+    assert whole.spec.run_key() != parts.spec.run_key()
 
 
 def broken_fit(breakage: str, batch_size: int = 10) -> None:

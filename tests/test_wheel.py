@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from petl_bench.cards import KINDS
+from petl_bench.card_files import KINDS
 
 PROJECT = Path(__file__).parents[1]
 
@@ -25,6 +25,8 @@ def test_an_installed_wheel_lists_its_own_cards(tmp_path: Path) -> None:
         originals = sorted((PROJECT / kind).glob("*.toml"))
         assert [row["name"] for row in listed[kind]] == [path.stem for path in originals]
         assert all((carried / path.name).read_bytes() == path.read_bytes() for path in originals)
-    where = "import petl_bench.cards as c; print(c.built_in_folder('methods'))"
+    for file in (PROJECT / "petl_bench" / "backbones" / "mini").glob("*.*"):
+        assert (tmp_path / "site" / "petl_bench" / "backbones" / "mini" / file.name).read_bytes() == file.read_bytes()
+    where = "import petl_bench.card_files as c; print(c.built_in_folder('methods'))"
     found = subprocess.check_output([sys.executable, "-c", where], cwd=tmp_path, env=environment, text=True)
     assert found.strip() == str(tmp_path / "site" / "petl_bench" / "_cards" / "methods")

@@ -1,4 +1,8 @@
-"""The architecture of ``mini`` with random, fixed weights: what pretraining gave is the difference to it."""
+"""The architecture of ``mini`` with random, fixed weights.
+
+The difference to it is what the recipe gave: training, its own way to start (Xavier, position embeddings of waves), and
+the calibrated final norm.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +14,7 @@ from transformers import ASTConfig, ASTModel
 
 from petl_bench.backbones.ast import AST, ATTENTION
 from petl_bench.backbones.base import Description
-from petl_bench.backbones.mini import HERE
+from petl_bench.backbones.mini import HERE, verify
 
 WEIGHTS_SEED = 2104_01778
 
@@ -33,6 +37,7 @@ class MiniRandom(AST):
 
 
 def _random_model() -> ASTModel:
+    verify("config.json")
     config = ASTConfig.from_pretrained(HERE, local_files_only=True, attn_implementation=ATTENTION)
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         torch.manual_seed(WEIGHTS_SEED)

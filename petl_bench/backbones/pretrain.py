@@ -11,7 +11,7 @@ import json
 import math
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -29,12 +29,13 @@ from petl_bench.backbones.pretraining.targets import Targets, targets_of
 from petl_bench.benchmarks.audio import RATE
 from petl_bench.benchmarks.features import SHIFT, WINDOW
 from petl_bench.cards import AUDIOSET_MEAN, AUDIOSET_STD
-from petl_bench.errors import UserError
+from petl_bench.errors import UserError, one_line
 from petl_bench.files import whole_file
 from petl_bench.seeds import derive_seed
 
 STATE = "resume.pt"
 LOG = "log.jsonl"
+WEIGHTS_FILE = "model.safetensors"
 
 Log = dict[str, float]
 
@@ -101,34 +102,52 @@ class Run:
         return {**log, "generation": generated - began, "seconds": time.perf_counter() - began}
 
     def save(self, folder: Path) -> None:
-        """Write what ``restore`` needs, and the backbone as it stands."""
+        """Write the backbone as it stands, then what ``restore`` needs: a stop between them loses nothing."""
+        with quiet_transformers():
+            self.backbone().half().save_pretrained(folder)
+        (folder / WEIGHTS_FILE).chmod((folder / "config.json").stat().st_mode)
         state = {
             "recipe": json.dumps(asdict(self.recipe)),
             "step": self.step,
+            "made_with": self._made_with(),
             "network": self.network.state_dict(),
             "optimizer": self.optimizer.state_dict(),
         }
         with whole_file(folder / STATE) as temporary:
             torch.save(state, temporary)
-        with quiet_transformers():
-            self.backbone().half().save_pretrained(folder)
 
-    def restore(self, folder: Path) -> None:
-        """Go on from the checkpoint in ``folder``. Raises UserError where it is none of this recipe."""
+    def restore(self, folder: Path) -> str:
+        """Go on from the checkpoint in ``folder``. Returns a remark where the weights will depend on the stop.
+
+        Raises UserError where it is damaged or none of this recipe.
+        """
+        if not (folder / STATE).is_file():
+            raise UserError(f"{folder} holds no pretraining run to resume")
         try:
             state = torch.load(folder / STATE, map_location=self.device, weights_only=True)
-        except FileNotFoundError:
-            raise UserError(f"{folder} holds no pretraining run to resume") from None
-        begun, wanted = json.loads(state["recipe"]), json.loads(json.dumps(asdict(self.recipe)))
-        for field in fields(Recipe):
-            if begun[field.name] != wanted[field.name]:
-                raise UserError(
-                    f"{folder} was begun with {field.name} {begun[field.name]}, not {wanted[field.name]}: resume it "
-                    "as it was begun, or start anew elsewhere"
-                )
-        self.network.load_state_dict(state["network"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.step = state["step"]
+            begun, wanted = json.loads(state["recipe"]), json.loads(json.dumps(asdict(self.recipe)))
+            unlike = [name for name in wanted if begun.get(name) != wanted[name]]
+            if not unlike:
+                self.network.load_state_dict(state["network"])
+                self.optimizer.load_state_dict(state["optimizer"])
+                self.step = int(state["step"])
+                before = str(state["made_with"])
+        except Exception as error:  # whatever a damaged file makes torch say
+            raise UserError(
+                f"{folder / STATE} is damaged ({one_line(error)}): start anew with another --out"
+            ) from error
+        if unlike:
+            name = unlike[0]
+            raise UserError(
+                f"{folder} was begun with {name} {begun.get(name)}, not {wanted[name]}: resume it as it was begun, or "
+                "start anew elsewhere"
+            )
+        now = self._made_with()
+        return "" if before == now else f"begun on {before}, goes on on {now}: not the weights of a run without a stop"
+
+    def _made_with(self) -> str:
+        threads = f", {torch.get_num_threads()} threads" if self.device.type == "cpu" else ""
+        return f"{self.device.type}{threads}, torch {torch.__version__}"
 
     @torch.no_grad()
     def backbone(self) -> ASTModel:
@@ -163,18 +182,40 @@ def pretrain(
     save_every: int = 200,
     log_every: int = 25,
     on_log: Callable[[Log], None] | None = None,
+    on_remark: Callable[[str], None] | None = None,
 ) -> None:
     """Train to ``recipe.steps`` and write the backbone to ``folder``, with all that is needed to go on.
 
-    A run that was stopped and resumed gives the weights of one that was not. Raises UserError where ``folder`` holds
-    a run and ``resume`` was not asked for, or the other way round.
+    A run that was stopped and resumed gives the weights of one that was not, on one device with one number of threads;
+    where these differ, ``on_remark`` is told. Raises UserError where ``folder`` cannot be written to, holds a run and
+    ``resume`` was not asked for, the other way round, or holds another model.
     """
+    try:
+        _train(recipe, folder, device, resume, save_every, log_every, on_log, on_remark)
+    except OSError as error:
+        raise UserError(f"--out {folder}: cannot be written to ({error.strerror or error})") from error
+
+
+def _train(
+    recipe: Recipe,
+    folder: Path,
+    device: torch.device,
+    resume: bool,
+    save_every: int,
+    log_every: int,
+    on_log: Callable[[Log], None] | None,
+    on_remark: Callable[[str], None] | None,
+) -> None:
     if not resume and (folder / STATE).exists():
         raise UserError(f"{folder} holds a pretraining run: --resume goes on with it, another --out starts a new one")
+    if not resume and any((folder / name).exists() for name in ("config.json", WEIGHTS_FILE)):
+        raise UserError(f"{folder} holds a model: give another --out")
+    if not resume:
+        folder.mkdir(parents=True, exist_ok=True)
     run = Run(recipe, device)
-    if resume:
-        run.restore(folder)
-    folder.mkdir(parents=True, exist_ok=True)
+    remark = run.restore(folder) if resume else ""
+    if remark and on_remark is not None:
+        on_remark(remark)
     recent: list[Log] = []
     while run.step < recipe.steps:
         recent.append(run.train_step())
@@ -187,6 +228,8 @@ def pretrain(
                 on_log(log)
         if run.step % save_every == 0 or run.step == recipe.steps:
             run.save(folder)
+    if not (folder / WEIGHTS_FILE).exists():
+        run.save(folder)
 
 
 def generate(draws: Draws, clips: int, frames: int, speech_share: float) -> tuple[Tensor, Targets]:

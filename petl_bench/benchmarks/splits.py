@@ -1,8 +1,11 @@
-"""Training, validation and test clips of a fold. What is drawn comes from the card's ``split_seed``, not a run's."""
+"""Training, validation and test clips of a fold.
+
+What is drawn comes from the card's ``split_seed``; only a few-shot protocol's training clips from a run's seed too.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -24,8 +27,10 @@ class Split:
     test: Indices
 
 
-def split(dataset: Dataset, protocol: Protocol, fold: int) -> Split:
+def split(dataset: Dataset, protocol: Protocol, fold: int, seed: int = 0) -> Split:
     """The split whose test part is ``fold`` (from 1), by the protocol's validation rule.
+
+    ``seed`` is the run's; it matters to few-shot protocols alone.
 
     ``previous_fold`` on five folds is the rotation of the released code of arXiv 2312.03694: test 5 goes with
     validation 4 and training 1, 2, 3; test 1 with validation 5 and training 2, 3, 4.
@@ -43,10 +48,28 @@ def split(dataset: Dataset, protocol: Protocol, fold: int) -> Split:
         else:
             validation = _held_out(dataset, rest, protocol, fold)
         result = Split(np.setdiff1d(rest, validation), validation, test)
+    if protocol.shots is not None:
+        result = replace(result, train=_few(dataset, result.train, protocol, fold, seed))
     for part, indices in vars(result).items():
         if len(indices) == 0:
             raise UserError(f"{dataset.name}: fold {fold} has no {part} clips")
     return result
+
+
+def _few(dataset: Dataset, train: Indices, protocol: Protocol, fold: int, seed: int) -> Indices:
+    """``protocol.shots`` training clips of every class, drawn by clip id, so that more shots are these and others."""
+    chosen: list[Indices] = []
+    for target, name in enumerate(dataset.class_names):
+        its = train[dataset.targets[train] == target]
+        if len(its) < (protocol.shots or 0):
+            raise UserError(
+                f"{dataset.name}: protocol.shots = {protocol.shots}, but fold {fold} has {len(its)} training clips of "
+                f"class '{name}'"
+            )
+        parts = ("shots", protocol.split_seed, seed, fold)
+        order = sorted(its, key=lambda index: derive_seed(*parts, dataset.clips[index].id))
+        chosen.append(np.array(order[: protocol.shots]))
+    return np.sort(np.concatenate(chosen))
 
 
 def _held_out(dataset: Dataset, candidates: Indices, protocol: Protocol, fold: int) -> Indices:

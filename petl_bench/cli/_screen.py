@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from types import TracebackType
 
 from rich.console import Console
@@ -21,10 +21,9 @@ QUIET_SECONDS = 30
 class Screen:
     """A runner's reporter."""
 
-    def __init__(self, console: Console, epochs: int) -> None:
+    def __init__(self, console: Console) -> None:
         self.console = console
-        self.epochs = epochs
-        self.runs = self.finished = 0
+        self.runs = self.finished = self.epochs = self.epochs_done = 0
         self.last_line = time.monotonic()
         self.progress = Progress(
             TextColumn("{task.description}"),
@@ -51,9 +50,10 @@ class Screen:
         self.last_line = time.monotonic()
         self.console.print(escape(text), highlight=False, soft_wrap=True)
 
-    def begin(self, runs: int, done: int, failed_before: int) -> None:
-        self.runs = runs
-        parts = [f"{count(runs, 'run')} to train"]
+    def begin(self, todo: Collection[PlannedRun], done: int, failed_before: int) -> None:
+        self.runs, self.finished, self.epochs_done = len(todo), 0, 0
+        self.epochs = sum(run.spec.training.epochs for run in todo)
+        parts = [f"{count(self.runs, 'run')} to train"]
         if done:
             parts.append(f"{done} already on record")
         if failed_before:
@@ -67,16 +67,19 @@ class Screen:
         self.progress.update(self.tasks["features"], completed=done, visible=done < total)
 
     def run_started(self, run: PlannedRun) -> None:
-        self._show("all", "all runs, epochs", self.runs * self.epochs)
-        self._show("run", run.title, self.epochs)
-        self.progress.reset(self.tasks["run"], description=escape(run.title))
+        epochs = run.spec.training.epochs
+        self._show("all", "all runs, epochs", self.epochs)
+        self.progress.update(self.tasks["all"], total=self.epochs)
+        self._show("run", run.title, epochs)
+        self.progress.reset(self.tasks["run"], description=escape(run.title), total=epochs)
 
     def epoch(self, run: PlannedRun, epoch: int, log: dict[str, float]) -> None:
         self.progress.update(self.tasks["run"], completed=epoch)
-        self.progress.update(self.tasks["all"], completed=self.finished * self.epochs + epoch)
+        self.progress.update(self.tasks["all"], completed=self.epochs_done + epoch)
         if not self.console.is_terminal and time.monotonic() - self.last_line > QUIET_SECONDS:
             accuracy = 100 * log["validation_accuracy"]
-            self.say(f"  epoch {epoch} of {self.epochs}: loss {log['train_loss']:.3f}, validation {accuracy:.2f}")
+            epochs = run.spec.training.epochs
+            self.say(f"  epoch {epoch} of {epochs}: loss {log['train_loss']:.3f}, validation {accuracy:.2f}")
 
     def run_skipped(self, run: PlannedRun) -> None:
         self._run_ended(run, "recorded by another process meanwhile")
@@ -85,7 +88,7 @@ class Screen:
         score = 100 * record.train_info.metrics["test"][run.spec.data.metric]
         tested, seconds = record.train_info.tested_epoch, record.run_info.total_time
         late = "" if first else "; another process recorded it first, that record stays"
-        self._run_ended(run, f"test {score:.2f} (epoch {tested} of {self.epochs}, {seconds:.1f} s){late}")
+        self._run_ended(run, f"test {score:.2f} (epoch {tested} of {run.spec.training.epochs}, {seconds:.1f} s){late}")
 
     def run_failed(self, run: PlannedRun, error: str) -> None:
         self._run_ended(run, f"FAILED: {error}")
@@ -97,6 +100,7 @@ class Screen:
 
     def _run_ended(self, run: PlannedRun, what: str) -> None:
         self.finished += 1
+        self.epochs_done += run.spec.training.epochs
         self.say(f"[{self.finished}/{self.runs}] {run.title}: {what}")
 
     def _show(self, name: str, description: str, total: int) -> None:

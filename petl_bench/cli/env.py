@@ -14,7 +14,7 @@ def env(as_json: Json = False) -> None:
     import torch
     from huggingface_hub import constants
 
-    from petl_bench.cards import built_in_folder
+    from petl_bench.card_files import built_in_folder
     from petl_bench.environment import package_versions
     from petl_bench.locations import CACHE_VARIABLE, DATA_VARIABLE, cache_folder, data_folder
 

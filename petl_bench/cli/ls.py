@@ -38,7 +38,7 @@ def _rows(kind: Listing, results: Path) -> list[dict[str, Any]]:
         from petl_bench.registry import BACKBONES
 
         return [{"name": name, "title": BACKBONES.summary(name)} for name in BACKBONES.names()]
-    from petl_bench.cards import SCHEMAS, card_files, read_card
+    from petl_bench.card_files import SCHEMAS, card_files, read_card
 
     rows = []
     files = card_files(kind)

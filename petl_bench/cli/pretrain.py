@@ -25,6 +25,7 @@ def pretrain(
     """
     from petl_bench.backbones.pretrain import Recipe
     from petl_bench.backbones.pretrain import pretrain as train
+    from petl_bench.errors import UserError
     from petl_bench.workbench import find_device
 
     def show(log: dict[str, float]) -> None:
@@ -34,5 +35,8 @@ def pretrain(
         print(f"step {log['step']:.0f} of {steps}: {losses}; {seconds}", flush=True)
 
     recipe = Recipe(steps, seed, precision=precision)
-    train(recipe, out.expanduser(), find_device(device), resume=resume, save_every=save_every, on_log=show)
-    print(f"petl-bench run --backbone {out} uses it")
+    folder = out.expanduser()
+    if not str(out).strip() or folder.resolve() == Path.cwd():
+        raise UserError("--out: give a folder of its own for the backbone")
+    train(recipe, folder, find_device(device), resume=resume, save_every=save_every, on_log=show, on_remark=print)
+    print(f"petl-bench run --backbone {folder.resolve()} uses it")

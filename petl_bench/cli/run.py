@@ -80,7 +80,7 @@ def run(
     plan = make_plan(request, choice, workbench.subject)
 
     console = Console()
-    with Screen(console, choice.card.training.epochs) as screen:
+    with Screen(console) as screen:
         outcome = run_plan(plan, workbench, tree, screen, force=force, retry_failed=retry_failed)
     print_summary(console, plan, tree, choice.card.metric, [*choice.notes, *workbench.notes()])
     if outcome.failed:

@@ -17,7 +17,7 @@ def show(
     results: Results = Path("results"),
 ) -> None:
     """Show one card, backbone or run in full."""
-    from petl_bench.cards import KINDS, SCHEMAS, card_files, read_card
+    from petl_bench.card_files import KINDS, SCHEMAS, card_files, read_card
     from petl_bench.registry import BACKBONES, METHODS
 
     if name.endswith((".toml", ".py")) and Path(name).is_file():

@@ -10,7 +10,8 @@ import typer
 from petl_bench.errors import UserError, nearest
 
 if TYPE_CHECKING:
-    from petl_bench.cards import CardFile
+    from petl_bench.card_files import CardFile
+    from petl_bench.sweeps.card import SweepCard
 
 
 def validate(
@@ -35,7 +36,7 @@ def validate(
 
 
 def _chosen(paths: list[Path]) -> list[CardFile]:
-    from petl_bench.cards import KINDS, CardFile, card_files
+    from petl_bench.card_files import KINDS, CardFile, card_files
 
     if not paths:
         return [file for kind in KINDS for file in card_files(kind).values()]
@@ -49,7 +50,9 @@ def _chosen(paths: list[Path]) -> list[CardFile]:
 
 
 def _check(file: CardFile) -> None:
-    from petl_bench.cards import BenchmarkCard, SweepCard, read_card
+    from petl_bench.card_files import read_card
+    from petl_bench.cards import BenchmarkCard
+    from petl_bench.sweeps.card import SweepCard
 
     if file.kind == "methods":
         _check_method(file)
@@ -62,16 +65,29 @@ def _check(file: CardFile) -> None:
         if card.protocol.folds != folds:
             raise UserError(f"{file.path}: protocol.folds = {card.protocol.folds}, but the data set defines {folds}")
     else:
-        from petl_bench.cards import card_files
+        from petl_bench.card_files import card_files
 
         sweep = read_card(file, SweepCard)
         for kind, names in (("methods", sweep.methods), ("benchmarks", sweep.benchmarks)):
             for name in names:
                 _known(file, kind, name, card_files(kind))  # type: ignore[arg-type]
+        if sweep.grid is not None:
+            _check_grid(file, sweep)
+
+
+def _check_grid(file: CardFile, sweep: SweepCard) -> None:
+    """Every combination of a study, and of its quick version, has settings that its method and benchmark know."""
+    from petl_bench.sweeps.grid import Options, points, quick
+
+    for card, options in ((sweep, Options()), quick(sweep, Options())):
+        try:
+            points(card, options)
+        except UserError as error:
+            raise UserError(f"{file.path}: {error}") from error
 
 
 def _check_method(file: CardFile) -> None:
-    from petl_bench.cards import card_files
+    from petl_bench.card_files import card_files
     from petl_bench.lookup import load_method
     from petl_bench.registry import BACKBONES
     from petl_bench.settings import resolve_settings, setting_names
@@ -92,7 +108,9 @@ def _check_method(file: CardFile) -> None:
                 raise UserError(f"{file.path}: search_space: {error}") from error
     published = {reference.benchmark for reference in choice.card.reference}
     for name in choice.card.overrides:
-        _known(file, "for", name, {*card_files("benchmarks"), *BACKBONES.names(), *published})
+        bundled = {known for known in BACKBONES.names() if BACKBONES.load(known).cls.model_type is None}
+        if "/" not in name:
+            _known(file, "for", name, {*card_files("benchmarks"), *bundled, *published})
 
 
 def _known(file: CardFile, key: str, name: str, allowed: object) -> None:

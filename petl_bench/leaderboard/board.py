@@ -88,9 +88,10 @@ def tell_apart(reports: Sequence[Data], conditions: Mapping[str, Mapping[str, An
         names = ("benchmark", "backbone", "profile")
         alike = [other for other in reports if all(other[name] == data[name] for name in names)]
         mine = conditions[data["table"]]
+        keys = dict.fromkeys(key for other in [data, *alike] for key in conditions[other["table"]])
         differing = [
             key
-            for key in mine
+            for key in keys
             if len({json.dumps(conditions[other["table"]].get(key), default=str) for other in alike}) > 1
         ]
-        data["unlike_others"] = [f"{key} = {mine[key]}" for key in differing]
+        data["unlike_others"] = [f"{key} = {mine.get(key)}" for key in differing]

@@ -10,10 +10,12 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from petl_bench.cards import CardFile, MethodCard, Optimizer, card_files, read_card
+from petl_bench.canonical import flat
+from petl_bench.card_files import CardFile, card_files, read_card
+from petl_bench.cards import MethodCard, Optimizer
 from petl_bench.errors import UserError
 from petl_bench.records import RunRecord
-from petl_bench.settings import flat, settings_of_card
+from petl_bench.settings import settings_of_card
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,8 @@ from statistics import median
 from typing import Any
 
 from petl_bench.canonical import digest
-from petl_bench.cards import BenchmarkCard, card_files, read_card
+from petl_bench.card_files import card_files, read_card
+from petl_bench.cards import BenchmarkCard
 from petl_bench.errors import UserError
 from petl_bench.leaderboard.tables import Row, Table
 from petl_bench.stats.availability import NotAvailable
@@ -128,6 +129,7 @@ def _unlike_published(table: Table) -> list[str]:
     ):
         if is_ != wanted:
             found.append(f"{name} {is_}, not {wanted}")
+    found += card.unlike_published
     clips = sum(record.meta_info.dataset_info["clips"].values())
     if card.clip_count is not None and clips != card.clip_count:
         found.append(f"{clips:,} clips, not {card.clip_count:,}")

@@ -10,12 +10,11 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from petl_bench.canonical import digest
+from petl_bench.canonical import canonical, digest, flat
 from petl_bench.errors import UserError
 from petl_bench.index import NOT_FINITE, Clips, IndexedRun
 from petl_bench.leaderboard.names import Name, Namer
 from petl_bench.runspec import RunSpec
-from petl_bench.settings import flat
 from petl_bench.stats.outcomes import pseudo_values
 from petl_bench.stats.scores import RunScores, Scores, collect
 from petl_bench.switches import describe_switches, profile_of
@@ -78,7 +77,7 @@ class Table:
     def conditions(self) -> dict[str, Any]:
         """All that the runs of a table have in common and may differ between tables, by dotted key."""
         spec = self.spec
-        shared = {"data": spec.data.model_dump(mode="json"), "training": spec.training.model_dump(mode="json")}
+        shared = {"data": canonical(spec.data), "training": canonical(spec.training)}
         del shared["training"]["optimizer"]
         return flat({**shared, "switches": spec.switches.model_dump(), "backbone": spec.backbone})
 
@@ -162,13 +161,14 @@ def _table(runs: Sequence[IndexedRun], namer: Namer, across: Across | None) -> T
     return Table(tuple(sorted(rows, key=lambda row: row.name.text)), tuple(problems))
 
 
-def scores_of(name: str, runs: Sequence[IndexedRun]) -> Scores:
+def scores_of(name: str, runs: Sequence[IndexedRun], folds: Sequence[int] = ()) -> Scores:
     """One score per test clip and run: right or wrong for accuracy, else jackknife pseudo-values by source, centred at
     the run's metric.
 
-    Raises UserError where runs of a fold were tested on different clips.
+    ``folds`` are those there should be, all of the protocol unless said. Raises UserError where runs of a fold were
+    tested on different clips.
     """
-    folds = range(1, runs[0].record.spec.data.protocol.folds + 1)
+    folds = folds or range(1, runs[0].record.spec.data.protocol.folds + 1)
     return collect(name, [_run_scores(run) for run in runs], folds)
 
 

@@ -89,11 +89,21 @@ def test_training_and_the_loaded_backbone_compute_the_same_tokens(tmp_path: Path
 
 
 def test_the_final_norm_standardises_pooled_features_of_generated_sounds() -> None:
+    """On new sounds, not those of the calibration; the network itself keeps its norm."""
     run = Run(TINY, CPU)
-    model = run.backbone()
     before = run.network.model.layernorm.weight.clone()
-    assert not torch.equal(before, model.layernorm.weight)
+    model = run.backbone()
     assert torch.equal(before, run.network.model.layernorm.weight)
+    run.network.model = model
+    pooled = []
+    for frames, _ in TINY.calibration:
+        features, _ = generate(draws(7), 96, frames, 0.5)
+        with torch.no_grad():
+            pooled.append(run.network.tokens(features).mean(dim=1))
+    means = torch.stack([part.mean(dim=0) for part in pooled])
+    assert means.mean(dim=0).abs().mean() < 0.3
+    deviations = torch.stack([part.std(dim=0) for part in pooled])
+    assert 0.7 < float(deviations.mean()) < 1.3
 
 
 def test_a_finished_run_is_not_overwritten_nor_resumed_with_another_recipe(tmp_path: Path) -> None:
@@ -104,6 +114,44 @@ def test_a_finished_run_is_not_overwritten_nor_resumed_with_another_recipe(tmp_p
         pretrain(replace(TINY, steps=1), tmp_path, CPU)
     with pytest.raises(UserError, match="begun with steps 1, not 20"):
         pretrain(TINY, tmp_path, CPU, resume=True)
+
+
+def test_a_model_that_lies_there_is_not_overwritten(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(UserError, match="holds a model: give another --out"):
+        pretrain(TINY, tmp_path, CPU)
+
+
+def test_resuming_a_finished_run_brings_lost_weights_back(tmp_path: Path) -> None:
+    pretrain(replace(TINY, steps=2), tmp_path, CPU)
+    before = weights(tmp_path)
+    (tmp_path / "model.safetensors").unlink()
+    pretrain(replace(TINY, steps=2), tmp_path, CPU, resume=True)
+    assert same(before, weights(tmp_path))
+
+
+def test_another_number_of_threads_is_remarked(tmp_path: Path) -> None:
+    pretrain(replace(TINY, steps=1), tmp_path, CPU)
+    state = torch.load(tmp_path / "resume.pt", weights_only=True)
+    torch.save({**state, "made_with": "cpu, 64 threads, torch 1.0"}, tmp_path / "resume.pt")
+    remarks: list[str] = []
+    pretrain(replace(TINY, steps=1), tmp_path, CPU, resume=True, on_remark=remarks.append)
+    assert "begun on cpu, 64 threads, torch 1.0, goes on on cpu" in remarks[0]
+
+
+@pytest.mark.parametrize("content", [b"", b"text", b"PK\x03\x04", b"\x80\x04."])
+def test_a_damaged_checkpoint_is_one_clear_line(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "resume.pt").write_bytes(content)
+    with pytest.raises(UserError, match="resume.pt is damaged") as error:
+        pretrain(TINY, tmp_path, CPU, resume=True)
+    assert "\n" not in str(error.value)
+
+
+def test_a_folder_that_cannot_be_is_one_clear_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    for folder in (tmp_path / "file", tmp_path / "file" / "sub"):
+        with pytest.raises(UserError, match="cannot be written to"):
+            pretrain(TINY, folder, CPU)
 
 
 @pytest.mark.parametrize("frames", [100, 208, 512])

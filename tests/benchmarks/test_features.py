@@ -14,7 +14,8 @@ from transformers import ASTFeatureExtractor
 from petl_bench.benchmarks.audio import to_mono
 from petl_bench.benchmarks.dataset import open_dataset
 from petl_bench.benchmarks.features import features_of, log_mel
-from petl_bench.cards import BenchmarkCard, Features, find_card, read_card
+from petl_bench.card_files import find_card, read_card
+from petl_bench.cards import BenchmarkCard, Features
 from petl_bench.locations import cache_folder
 
 

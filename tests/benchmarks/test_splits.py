@@ -84,3 +84,26 @@ def test_an_empty_part_is_refused() -> None:
     clips = [Clip("a", "x", "a", part="train"), Clip("b", "y", "b", part="test")]
     with pytest.raises(UserError, match="some: fold 1 has no validation clips"):
         split(dataset_of(clips), Protocol(), 1)
+
+
+def test_few_shots_are_drawn_by_seed_and_grow_by_addition() -> None:
+    """So many training clips of every class; validation and test stay; more shots hold the fewer ones."""
+    whole = split(SYNTHETIC, ROTATION, 1)
+    drawn = {}
+    for shots in (1, 2, 8):
+        for seed in (0, 1):
+            few = split(SYNTHETIC, ROTATION.model_copy(update={"shots": shots}), 1, seed)
+            assert np.bincount(SYNTHETIC.targets[few.train]).tolist() == [shots] * 10
+            assert set(few.train) <= set(whole.train)
+            np.testing.assert_array_equal(few.validation, whole.validation)
+            np.testing.assert_array_equal(few.test, whole.test)
+            drawn[shots, seed] = set(few.train)
+    assert drawn[1, 0] < drawn[2, 0] < drawn[8, 0]
+    assert drawn[8, 0] != drawn[8, 1]
+
+
+def test_more_shots_than_there_are_is_one_clear_line() -> None:
+    with pytest.raises(
+        UserError, match=r"protocol.shots = 30, but fold 1 has 24 training clips of class 'noise_falling'"
+    ):
+        split(SYNTHETIC, ROTATION.model_copy(update={"shots": 30}), 1)

@@ -7,30 +7,14 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 import petl_bench
-from petl_bench.cli import main
+from tests.studies import Command
 
-Command = Callable[..., tuple[int, str, str]]
 TINY = ["--dataset", "synthetic", "--folds", "1-2", "--epochs", "1", "--limit", "2"]
-
-
-@pytest.fixture
-def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
-    """Run petl-bench in this process: exit code, standard output, standard error."""
-
-    def run(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["petl-bench", *arguments])
-        with pytest.raises(SystemExit) as stop:
-            main()
-        captured = capsys.readouterr()
-        return int(stop.value.code or 0), captured.out, captured.err
-
-    return run
 
 
 def test_run_trains_records_and_prints_a_table(command: Command) -> None:

@@ -10,10 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.test_commands import Command, command
 from tests.leaderboard.trees import plant, study_of
-
-__all__ = ["command"]
+from tests.studies import Command
 
 
 @pytest.fixture(autouse=True)

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from petl_bench.backbones.base import Backbone
-from petl_bench.cards import card_files
+from petl_bench.card_files import card_files
 from petl_bench.methods.base import Method
 from petl_bench.switches import PROFILES, Switches
 from petl_bench.testing import Finding, MethodContract

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 
 from petl_bench.benchmarks.dataset import Clip, FileLayout, MissingDataError
-from petl_bench.errors import UserError
-from petl_bench.files import read_text
+from petl_bench.benchmarks.tables import fold_number, numbered_classes, read_rows
 
 COLUMNS = ("filename", "fold", "target", "category", "src_file")
 
@@ -21,20 +19,12 @@ class Esc50(FileLayout):
         table = self.folder / "meta" / "esc50.csv"
         if not table.is_file():
             raise MissingDataError(f"no meta/esc50.csv in {self.folder}")
-        try:
-            rows = list(csv.DictReader(read_text(table).splitlines()))
-        except csv.Error as error:
-            raise UserError(f"{table} is not a CSV table: {error}") from error
-        if not rows or any(row.get(column) is None for row in rows for column in COLUMNS):
-            raise UserError(f"{table}: needs rows with the columns {', '.join(COLUMNS)}")
-        try:
-            pairs = {(row["category"], int(row["target"])) for row in rows}
-            clips = [Clip(row["filename"], row["category"], row["src_file"], fold=int(row["fold"])) for row in rows]
-        except ValueError as error:
-            raise UserError(f"{table}: fold and target must be whole numbers: {error}") from error
-        self._target = dict(pairs)
-        if not len(pairs) == len(self._target) == len(set(self._target.values())):
-            raise UserError(f"{table}: every category needs one target number of its own")
+        rows = read_rows(table, COLUMNS)
+        self._target = numbered_classes(table, {(row["category"], row["target"]) for row in rows})
+        clips = []
+        for row in rows:
+            fold = fold_number(table, row["fold"])
+            clips.append(Clip(row["filename"], row["category"], row["src_file"], fold))
         return clips
 
     def path(self, clip: Clip) -> Path:

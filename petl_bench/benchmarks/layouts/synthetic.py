@@ -23,8 +23,8 @@ Samples = npt.NDArray[np.float64]
 class Synthetic(Layout):
     """A class is a carrier (harmonic tone or narrow-band noise) and how it moves over the second.
 
-    Pitch, level, onset and background vary within a class, so the average spectrum alone does not give it away. The
-    takes of a group share pitch and timing.
+    Pitch, level, onset and background vary within a class: the average spectrum gives the carrier away, little of the
+    movement. The takes of a group share pitch and timing.
     """
 
     folds = 5

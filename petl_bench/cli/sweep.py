@@ -1,0 +1,131 @@
+"""``petl-bench sweep``: run a study over settings and write the page that answers its question."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from petl_bench.cli._options import Results, count, read_names, read_numbers
+
+if TYPE_CHECKING:
+    from petl_bench.sweeps.study import Forecast
+
+
+def sweep(
+    card: Annotated[str, typer.Argument(help="Sweep card or its path.")],
+    plan: Annotated[bool, typer.Option("--plan", help="Only say what would be run, and for how long.")] = False,
+    small: Annotated[bool, typer.Option("--quick", help="The card's small version; its page is marked.")] = False,
+    dataset: Annotated[str | None, typer.Option(help="Benchmarks, between commas. [default: the card's]")] = None,
+    methods: Annotated[str | None, typer.Option(help="Methods, between commas. [default: the card's]")] = None,
+    backbone: Annotated[str | None, typer.Option(help="As of run. [default: the benchmark card's]")] = None,
+    data_dir: Annotated[
+        Path | None, typer.Option(help="Folder of the data set, where there is one. [default: $PETL_BENCH_DATA/<name>]")
+    ] = None,
+    results: Results = Path("results"),
+    seeds: Annotated[str | None, typer.Option(help="Base seeds, as in 0-2. [default: the card's]")] = None,
+    folds: Annotated[str | None, typer.Option(help="Test folds. [default: all]")] = None,
+    epochs: Annotated[int | None, typer.Option(min=1, help="Epochs. [default: the benchmark card's]")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="At most N clips per class in every fold or list.")] = None,
+    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:N or auto.")] = "auto",
+    out: Annotated[Path, typer.Option(help="Folder below which the study's page goes.", show_default=True)] = Path(
+        "leaderboard"
+    ),
+    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Try runs again that failed before.")] = False,
+) -> None:
+    """Run a study and write its page.
+
+    Runs are shared with every other study and with run: what is on record is not trained again.
+    """
+    from petl_bench.card_files import find_card, read_card
+    from petl_bench.errors import UserError
+    from petl_bench.sweeps.card import SweepCard
+    from petl_bench.sweeps.grid import Options, points, quick
+
+    file = find_card("sweeps", card)
+    study = read_card(file, SweepCard)
+    options = Options(
+        benchmarks=None if dataset is None else read_names("--dataset", dataset),
+        methods=None if methods is None else read_names("--methods", methods),
+        backbone=backbone,
+        data_dir=data_dir,
+        seeds=None if seeds is None else read_numbers("--seeds", seeds),
+        folds=None if folds is None else read_numbers("--folds", folds),
+        epochs=epochs,
+        limit=limit,
+    )
+    if small:
+        study, options = quick(study, options)
+    try:
+        chosen = points(study, options)
+    except UserError as error:
+        raise UserError(f"{file.path}: {error}") from error
+    if data_dir is not None and len({point.choice.benchmark for point in chosen}) > 1:
+        raise UserError(f"--data-dir {data_dir}: the study has several data sets; set PETL_BENCH_DATA to their parent")
+
+    from petl_bench.index import read_runs
+    from petl_bench.results import ResultsTree
+    from petl_bench.sweeps.page import write_page
+    from petl_bench.sweeps.study import forecast, prepare, train
+
+    tree = ResultsTree(results.expanduser())
+    benches = prepare(chosen, device)
+    forecasts = [forecast(bench, tree.root) for bench in benches]
+    print(f"{study.title}\n")
+    for line in _plan(forecasts):
+        print(line)
+    if plan:
+        return
+    if absent := [bench for bench in benches if bench.workbench is None]:
+        raise UserError(absent[0].lacking)
+
+    from rich.console import Console
+
+    from petl_bench.cli._screen import Screen
+
+    failed = []
+    with Screen(Console()) as screen:
+        for bench in benches:
+            failed += train(bench, tree, screen, retry_failed=retry_failed).failed
+    indexed = {run.record.run_info.run_key: run for run in read_runs(tree)[0]}
+    name = file.name + ("-quick" if small else "")
+    try:
+        for path in write_page(study, benches, indexed, tree.run_folders(), out / name, _mark(options, small)):
+            print(path)
+    except OSError as error:
+        raise UserError(f"--out {out}: cannot be written to ({error.strerror or error})") from error
+    if failed:
+        screen.list_failures(failed)
+        raise typer.Exit(1)
+
+
+def _plan(forecasts: list[Forecast]) -> list[str]:
+    """What would be run, a line per data set and backbone."""
+    lines = []
+    for of in forecasts:
+        runs = f"{of.bench.name}: {count(len(of.bench.points), 'combination')}, {count(of.runs, 'run')}"
+        if of.done is None:
+            lines.append(f"{runs}; how many are done cannot be told: {of.basis}")
+        elif of.done == of.runs:
+            lines.append(f"{runs}, all on record")
+        else:
+            lines.append(f"{runs}, {of.done} on record; about {_duration(of.seconds or 0)} ({of.basis})")
+    return lines
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def _mark(options: object, small: bool) -> str:
+    """What makes a study smaller than its card, in words; empty where nothing does."""
+    said = {name: getattr(options, name) for name in ("seeds", "folds", "epochs", "limit")}
+    words = [f"{name} {_listed(value)}" for name, value in said.items() if value is not None]
+    return ", ".join([*(["quick version of the study"] if small else []), *words])
+
+
+def _listed(value: object) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)

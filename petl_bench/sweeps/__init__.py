@@ -1,0 +1,1 @@
+"""Studies: grids of settings and the answers they give."""

@@ -1,0 +1,109 @@
+"""How long runs will take, from throughput that was measured: on record, or by a few steps on empty input."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import median
+
+import torch
+from torch import nn
+
+from petl_bench.index import read_runs
+from petl_bench.plan import PlannedRun
+from petl_bench.records import RunRecord
+from petl_bench.registry import METHODS
+from petl_bench.results import ResultsTree
+from petl_bench.runspec import RunSpec
+from petl_bench.training import EVALUATION_BATCH, batches_per_epoch, precision_of, seeded
+from petl_bench.workbench import Workbench
+
+MEASURED_STEPS = 2
+
+
+class Throughput:
+    """Seconds per run on one workbench."""
+
+    def __init__(self, workbench: Workbench, results: Path) -> None:
+        self.workbench = workbench
+        self.basis = ""
+        self._recorded: dict[tuple[object, ...], list[float]] = defaultdict(list)
+        self._measured: dict[tuple[object, ...], tuple[float, float]] = {}
+        if results.is_dir():
+            for run in read_runs(ResultsTree(results))[0]:
+                if self._like_here(run.record):
+                    clips = run.record.meta_info.dataset_info["clips"]
+                    work = run.record.spec.training.epochs * (clips["train"] + clips["validation"])
+                    self._recorded[_kind(run.record.spec)].append(run.record.run_info.total_time / work)
+
+    def seconds(self, runs: Sequence[PlannedRun]) -> float:
+        """What these runs will take one after the other."""
+        total, bases = 0.0, set()
+        for run in runs:
+            split, epochs = self.workbench.split(run.spec), run.spec.training.epochs
+            if recorded := self._recorded.get(_kind(run.spec)):
+                total += median(recorded) * epochs * (len(split.train) + len(split.validation))
+                bases.add("runs on record")
+            else:
+                step, batch = self._steps(run)
+                validation, test = len(split.validation) / EVALUATION_BATCH, len(split.test) / EVALUATION_BATCH
+                total += epochs * batches_per_epoch(run.spec, split) * step
+                total += ((epochs + 1) * validation + test) * batch
+                bases.add(f"{MEASURED_STEPS} steps each, measured now")
+        self.basis = " and ".join(sorted(bases))
+        return total
+
+    def _like_here(self, record: RunRecord) -> bool:
+        """Whether a run was made on this kind of device with this backbone."""
+        device = self.workbench.device
+        name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+        system = record.meta_info.system_info
+        same_threads = device.type == "cuda" or system.get("threads") == torch.get_num_threads()
+        backbone = self.workbench.source.description.fingerprint
+        return system.get("device") == name and same_threads and record.spec.backbone == backbone
+
+    def _steps(self, run: PlannedRun) -> tuple[float, float]:
+        """Seconds of a training step and of an evaluation batch, on input of zeros; the first step does not count."""
+        spec, kind = run.spec, _kind(run.spec)
+        if kind not in self._measured:
+            backbone = self.workbench.backbone(spec)
+            implementation = METHODS.load(run.code)
+            method = implementation.cls(
+                implementation.cls.Config.model_validate(spec.method.hyperparameters), spec.switches
+            )
+            try:
+                with seeded(spec, "initialisation"):
+                    method.attach(backbone)
+                    backbone.add_head(spec.data.class_count, method.pooled_tokens(backbone.geometry))
+                backbone.to(self.workbench.device).train()
+                step = self._timed(spec, backbone, spec.training.batch_size, backward=True)
+                backbone.eval()
+                with torch.inference_mode():
+                    batch = self._timed(spec, backbone, EVALUATION_BATCH, backward=False)
+            finally:
+                backbone.detach()
+                self.workbench.give_back(backbone)
+            self._measured[kind] = (step, batch)
+        return self._measured[kind]
+
+    def _timed(self, spec: RunSpec, backbone: nn.Module, clips: int, *, backward: bool) -> float:
+        device, features = self.workbench.device, spec.data.features
+        batch = torch.zeros(clips, features.frames, features.bins, device=device)
+        started = 0.0
+        for step in range(MEASURED_STEPS + 1):
+            if step == 1:
+                started = time.perf_counter()
+            with precision_of(spec, device):
+                loss = backbone(batch).float().square().mean()
+            if backward:
+                loss.backward()
+            if device.type == "cuda":
+                torch.cuda.synchronize(device)
+        return (time.perf_counter() - started) / MEASURED_STEPS
+
+
+def _kind(spec: RunSpec) -> tuple[object, ...]:
+    """What throughput depends on, near enough."""
+    return spec.method.implementation, spec.data.features.frames, spec.training.batch_size, spec.training.precision

@@ -1,0 +1,186 @@
+"""From a sweep card to its combinations, and from each of them to a request for runs. Free of torch.
+
+A factor is the dotted name of a value: of the recipe (``batch_size``, ``epochs``, ``micro_batch_size``, ``lr``,
+``precision``, ``profile``, ``backbone``), of the protocol (``shots``, ``validation``), of a table of the benchmark card
+(``features.frames``), a switch (``switches.init``), a rule (``budget``, ``lr_rule``), or else a setting of the method.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from petl_bench.canonical import flat
+from petl_bench.cards import BenchmarkCard
+from petl_bench.errors import UserError
+from petl_bench.plan import Choice, Request, choose, given_settings
+from petl_bench.settings import resolve_settings
+from petl_bench.sweeps.card import Levels, SweepCard
+
+TRAINING = ("batch_size", "epochs", "micro_batch_size")
+PROTOCOL = ("shots", "validation")
+OF_BENCHMARK = ("training.", "protocol.", "features.", "augment.")
+RULES = {"budget": ("epochs", "steps"), "lr_rule": ("fixed", "sqrt")}
+"""budget = steps: as many optimizer steps as with the card's batch size. lr_rule = sqrt: lr * sqrt(batch / card's)."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the command line says of a study; None: as the card has it."""
+
+    benchmarks: tuple[str, ...] | None = None
+    methods: tuple[str, ...] | None = None
+    backbone: str | None = None
+    data_dir: Path | None = None
+    seeds: tuple[int, ...] | None = None
+    folds: tuple[int, ...] | None = None
+    epochs: int | None = None
+    limit: int | None = None
+    profile: str | None = None
+
+
+@dataclass(frozen=True)
+class Point:
+    """One combination: its levels by factor, ``benchmark``, ``method`` and ``arm`` among them, and its request."""
+
+    levels: Levels
+    request: Request
+    choice: Choice
+
+    @property
+    def label(self) -> str:
+        """What tells the combination from others of its method and benchmark."""
+        own = {name: level for name, level in self.levels.items() if name not in ("benchmark", "method")}
+        return ", ".join(level if name == "arm" else f"{name} = {show(level)}" for name, level in own.items())
+
+
+def points(card: SweepCard, options: Options) -> list[Point]:
+    """Every combination of a study, its names and settings looked up and checked.
+
+    Raises UserError where one of them is wrong; nothing but cards and code is read.
+    """
+    if card.grid is None:
+        raise UserError("this card is a search, not a grid")
+    chosen = []
+    for benchmark, method in product(options.benchmarks or card.benchmarks, options.methods or card.methods):
+        for levels in _combinations(card, {"benchmark": benchmark, "method": method}):
+            request, choice = _request(card, options, levels)
+            names = {"benchmark": choice.benchmark, "method": choice.methods[0].name}
+            chosen.append(Point({**levels, **names}, request, choice))
+    return chosen
+
+
+def quick(card: SweepCard, options: Options) -> tuple[SweepCard, Options]:
+    """The small version of a study; what the command line says comes before it."""
+    small = card.quick
+    grid = {**(card.grid or {}), **small.grid}
+    arms = {name: levels for name, levels in card.arms.items() if small.arms is None or name in small.arms}
+    shrunk = card.model_copy(update={"grid": grid, "arms": arms, "seeds": small.seeds or card.seeds[:1]})
+    given = {name: value for name, value in vars(options).items() if value is not None}
+    of_card = {name: getattr(small, name) for name in ("benchmarks", "methods", "backbone", "folds", "epochs", "limit")}
+    return shrunk, replace(options, **{**of_card, **given})
+
+
+def show(level: Any) -> str:
+    """A level as a reader writes it."""
+    if isinstance(level, str):
+        return level
+    return f"{level:g}" if isinstance(level, float) else json.dumps(level)
+
+
+def _combinations(card: SweepCard, names: Levels) -> list[Levels]:
+    """All levels of one method on one benchmark: the grid times the arms, and the single points."""
+    factors = {**card.factors, **card.factors_of(names["method"])}
+    arms: Sequence[Levels] = [{"arm": name} for name in card.arms] or [{}]
+    grid = [
+        {**names, **arm, **dict(zip(factors, levels, strict=True))}
+        for arm in arms
+        for levels in product(*factors.values())
+    ]
+    single = [{**names, **flat(point)} for point in card.point]
+    kept = [levels for levels in grid if not any(_matches(levels, flat(pattern)) for pattern in card.exclude)]
+    return [*kept, *(levels for levels in single if levels not in kept)]
+
+
+def _matches(levels: Levels, pattern: Mapping[str, Any]) -> bool:
+    """Whether a combination has every level that a pattern names; a list in a pattern stands for each of its values."""
+    return all(
+        name in levels and (levels[name] == wanted or (isinstance(wanted, list) and levels[name] in wanted))
+        for name, wanted in pattern.items()
+    )
+
+
+def _request(card: SweepCard, options: Options, levels: Levels) -> tuple[Request, Choice]:
+    """The runs of a combination, as if asked for by flags."""
+    settings = dict(levels)
+    benchmark, method = settings.pop("benchmark"), settings.pop("method")
+    if (arm := settings.pop("arm", None)) is not None:
+        settings = {**flat(card.arms[arm]), **settings}
+    rules = {name: _rule(name, settings.pop(name)) for name in RULES if name in settings}
+    request = Request(
+        methods=(method,),
+        dataset=benchmark,
+        backbone=settings.pop("backbone", options.backbone or card.backbone),
+        data_dir=options.data_dir,
+        seeds=options.seeds or card.seeds,
+        folds=options.folds,
+        epochs=options.epochs,
+        profile=settings.pop("profile", options.profile or card.profile),
+        precision=settings.pop("precision", "fp32"),
+        limit=options.limit,
+    )
+    choice = choose(request)
+    names = (choice.benchmark, choice.methods[0].name)
+    switches = [name for name in settings if name.startswith("switches.")]
+    request = replace(
+        request,
+        switches=tuple(f"{name.removeprefix('switches.')}={show(settings.pop(name))}" for name in switches),
+        settings=tuple(_assignment(*names, name, level) for name, level in settings.items()),
+    )
+    # A recipe that only a level gives wins over --epochs, which scales the study as a whole.
+    request = replace(request, epochs=None if "epochs" in settings else request.epochs)
+    choice = choose(request)
+    if any(value != RULES[name][0] for name, value in rules.items()):
+        request = _ruled(request, choice, _usual(choice.benchmark, request), rules)
+        choice = choose(request)
+    return request, choice
+
+
+def _rule(name: str, value: Any) -> str:
+    if value not in RULES[name]:
+        raise UserError(f"{name} = {show(value)}: one of {', '.join(RULES[name])}")
+    return str(value)
+
+
+def _usual(benchmark: str, request: Request) -> BenchmarkCard:
+    """The benchmark's card without the request's settings."""
+    return choose(Request((), request.dataset, epochs=request.epochs)).card
+
+
+def _ruled(request: Request, choice: Choice, usual: BenchmarkCard, rules: Mapping[str, str]) -> Request:
+    """The request with epochs and learning rate as the rules make them of its batch size."""
+    ratio = choice.card.training.batch_size / usual.training.batch_size
+    if rules.get("budget") == "steps":
+        request = replace(request, epochs=max(1, round(choice.card.training.epochs * ratio)))
+    if rules.get("lr_rule") == "sqrt":
+        method = choice.methods[0]
+        given = given_settings(request, method)
+        lr = resolve_settings(method, choice.benchmark, choice.card.backbone, given)[1].lr
+        request = replace(request, lr=lr * math.sqrt(ratio))
+    return request
+
+
+def _assignment(benchmark: str, method: str, name: str, level: Any) -> str:
+    """A level as ``--set`` would say it."""
+    if name in TRAINING:
+        target = f"{benchmark}.training.{name}"
+    elif name in PROTOCOL:
+        target = f"{benchmark}.protocol.{name}"
+    else:
+        target = f"{benchmark if name.startswith(OF_BENCHMARK) else method}.{name}"
+    return f"{target}={json.dumps(level)}"

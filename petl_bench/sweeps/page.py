@@ -1,0 +1,249 @@
+"""A study's page: the question, the answer in words, the figure, the table, and what was published, as Markdown."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from tabulate import tabulate
+
+from petl_bench.files import write_atomically
+from petl_bench.index import IndexedRun
+from petl_bench.leaderboard.figures import Curve, convergence, save
+from petl_bench.leaderboard.folds import mean_and_sd, read_epochs
+from petl_bench.leaderboard.names import Namer
+from petl_bench.leaderboard.pages import escaped, ranges
+from petl_bench.records import RunRecord
+from petl_bench.stats.availability import NotAvailable
+from petl_bench.stats.describe import describe
+from petl_bench.sweeps.answers import Answer, Cell, Difference, answer, cells_of, varying
+from petl_bench.sweeps.card import Beside, SweepCard
+from petl_bench.sweeps.figures import figure_of
+from petl_bench.sweeps.grid import show
+from petl_bench.sweeps.sentences import detectable, sentences
+from petl_bench.sweeps.study import Bench, shared
+
+COLUMNS = ("score", "low", "high", "difference", "difference_low", "difference_high", "p", "p_holm", "verdict", "runs",
+           "detectable")  # fmt: skip
+Row = dict[str, str]
+
+
+def write_page(
+    card: SweepCard,
+    benches: Sequence[Bench],
+    indexed: Mapping[str, IndexedRun],
+    folders: Mapping[str, Path],
+    out: Path,
+    mark: str = "",
+) -> list[Path]:
+    """Write ``README.md``, ``rows.csv`` and the figures of a study into a folder.
+
+    ``mark`` says what makes the study smaller than its card. Nothing is written where no run is on record.
+    """
+    cells: list[Cell] = []
+    lacking: list[str] = []
+    for bench in benches:
+        found, without = cells_of(bench, indexed)
+        cells += found
+        lacking += without
+    if not cells:
+        return []
+    said = answer(card, cells, lacking)
+    paths = save(figure_of(card, cells), out, "figure")
+    extra = []
+    if "convergence" in card.figures:
+        extra = _convergence(cells, folders, out)
+    text = _page(card, said, benches, folders, [path.name for path in extra if path.suffix == ".png"], mark)
+    write_atomically(out / "README.md", text.encode())
+    write_atomically(out / "rows.csv", _csv(said).encode())
+    return [out / "README.md", out / "rows.csv", *paths, *extra]
+
+
+def _page(
+    card: SweepCard,
+    said: Answer,
+    benches: Sequence[Bench],
+    folders: Mapping[str, Path],
+    figures: Sequence[str],
+    mark: str,
+) -> str:
+    lines = [f"# {escaped(card.title)}", ""]
+    if mark:
+        lines += [f"**Partial: {escaped(mark)}.**", ""]
+    lines += [*(f"- {escaped(sentence)}" for sentence in sentences(card.question, said)), ""]
+    lines += ["![scores with 95% intervals](figure.png)", ""]
+    for benchmark in dict.fromkeys(cell.levels["benchmark"] for cell in said.cells):
+        cells = [cell for cell in said.cells if cell.levels["benchmark"] == benchmark]
+        lines += [f"## {escaped(benchmark)}", "", escaped(_conditions(cells)), "", _table(cells, said), ""]
+        if "folds" in card.figures:
+            lines += [_folds(cell, folders) for cell in cells]
+    for beside in card.beside:
+        lines += _beside(beside)
+    lines += [f"![training loss and validation accuracy by epoch]({name})\n" for name in figures]
+    lines += ["## Notes", "", *(f"- {escaped(note)}" for note in _notes(card, said, benches))]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _conditions(cells: Sequence[Cell]) -> str:
+    record = cells[0].runs[0].record
+    spec, clips = record.spec, record.meta_info.dataset_info["clips"]
+    seeds = sorted({run.record.spec.seed for cell in cells for run in cell.runs})
+    folds = sorted({run.record.spec.fold for cell in cells for run in cell.runs})
+    protocol = spec.data.protocol
+    where = f"folds {ranges(folds)} of {protocol.folds}" if protocol.folds > 1 else "one split"
+    backbones = ", ".join(sorted({str(c.runs[0].record.meta_info.model_info["name"]) for c in cells}))
+    return (
+        f"Backbone {backbones}; {spec.data.metric.replace('_', ' ')}, percent, of {len(cells[0].scores.clip_ids):,} "
+        f"test clips of {cells[0].scores.source_count:,} sources; {where}, {clips['train']:,} training clips in fold "
+        f"{spec.fold}; seeds {ranges(seeds)}."
+    )
+
+
+def _table(cells: Sequence[Cell], said: Answer) -> str:
+    factors = [name for name in varying(cells) if name != "benchmark"] or ["method"]
+    by_cell = {id(difference.cell): difference for difference in said.differences}
+    baselines = {id(difference.baseline) for difference in said.differences}
+    namer, lines = Namer(), []
+    for cell in cells:
+        described, difference = describe(cell.scores), by_cell.get(id(cell))
+        line: Row = {name: escaped(show(cell.levels[name])) if name in cell.levels else "" for name in factors}
+        line["score"] = "-" if isinstance(described.score, NotAvailable) else f"{100 * described.score:.2f}"
+        line["95%"] = _bounds(described.interval)
+        line |= _difference(difference) if difference else {"to baseline": "baseline" * (id(cell) in baselines)}
+        line["trained"] = f"{cell.runs[0].record.train_info.adapted_parameters:,}"
+        line["runs"] = f"{len(cell.runs)}/{cell.due}"
+        line["published"] = escaped(_published(cell.runs[0].record, namer))
+        lines.append(line)
+    empty = [name for name in ("published", "to baseline", "p Holm") if not any(line.get(name) for line in lines)]
+    names = [name for name in dict.fromkeys(name for line in lines for name in line) if name not in empty]
+    order = [*factors, *(n for n in PRINTED if n in names)]
+    body = [[line.get(name, "") for name in order] for line in lines]
+    return str(tabulate(body, headers=order, tablefmt="pipe", disable_numparse=True))
+
+
+PRINTED = ("score", "95%", "to baseline", "95% of it", "p Holm", "verdict", "trained", "runs", "published")
+
+
+def _difference(difference: Difference) -> Row:
+    return {
+        "to baseline": f"{100 * difference.estimate.value:+.2f}",
+        "95% of it": _bounds(difference.estimate.interval(), sign="+"),
+        "p Holm": "-" if isinstance(difference.holm_p, NotAvailable) else f"{difference.holm_p:.4f}",
+        "verdict": "no test" if isinstance(difference.verdict, NotAvailable) else str(difference.verdict),
+    }
+
+
+def _bounds(interval: object, sign: str = "") -> str:
+    if isinstance(interval, NotAvailable):
+        return "-"
+    low, high = 100 * interval.low, 100 * interval.high  # type: ignore[attr-defined]
+    return f"{low:{sign}.2f} to {high:{sign}.2f}"
+
+
+def _published(record: RunRecord, namer: Namer) -> str:
+    """Published values of the card that a run equals on its benchmark."""
+    card, benchmark = namer.name(record).card, record.meta_info.dataset_info["name"]
+    found = [reference for reference in (card.reference if card else ()) if reference.benchmark == benchmark]
+    return "; ".join(f"{reference.accuracy:.2f} ({reference.source})" for reference in found)
+
+
+def _folds(cell: Cell, folders: Mapping[str, Path]) -> str:
+    """Best validation and test per fold, seeds averaged; mean and standard deviation (ddof 0, as papers print it)."""
+    records = [run.record for run in cell.runs]
+    metric, lines = records[0].spec.data.metric, []
+    for fold in sorted({record.spec.fold for record in records}):
+        its = [record for record in records if record.spec.fold == fold]
+        best = [max(e[f"validation_{metric}"] for e in read_epochs(folders[record.run_info.run_key])) for record in its]
+        tested = [record.train_info.metrics["test"][metric] for record in its]
+        lines.append((str(fold), float(np.mean(best)), float(np.mean(tested))))
+    parts = [mean_and_sd([line[at] for line in lines], population=True) for at in (1, 2)]  # type: ignore[misc]
+    body = [[fold, f"{100 * best:.2f}", f"{100 * test:.2f}"] for fold, best, test in lines]
+    body.append(["mean ± sd", *(f"{100 * mean:.2f} ± {100 * (sd or 0):.2f}" for mean, sd in parts)])
+    own = ", ".join(f"{name} {show(level)}" for name, level in cell.levels.items() if name != "benchmark")
+    return f"### {escaped(own)}\n\n" + str(
+        tabulate(body, headers=["fold", "best validation", "test"], tablefmt="pipe", disable_numparse=True)
+    ) + "\n"  # fmt: skip
+
+
+def _beside(beside: Beside) -> list[str]:
+    body = [[escaped(show(value)) for value in row] for row in beside.rows]
+    table = tabulate(body, headers=[escaped(name) for name in beside.columns], tablefmt="pipe", disable_numparse=True)
+    lines = [f"## Published: {escaped(beside.title)}", "", str(table), "", f"{escaped(beside.source)}."]
+    return [*lines, *([escaped(beside.note)] if beside.note else []), ""]
+
+
+def _convergence(cells: Sequence[Cell], folders: Mapping[str, Path], out: Path) -> list[Path]:
+    """A figure of losses and accuracies by epoch and fold, per benchmark."""
+    paths = []
+    factors = varying(cells)
+    for benchmark in dict.fromkeys(cell.levels["benchmark"] for cell in cells):
+        curves = [
+            Curve(
+                ", ".join(f"{name} {show(cell.levels[name])}" for name in factors if name in cell.levels) or "study",
+                run.record.spec.fold,
+                run.record.spec.seed,
+                read_epochs(folders[run.record.run_info.run_key]),
+            )
+            for cell in cells
+            if cell.levels["benchmark"] == benchmark
+            for run in cell.runs
+        ]
+        paths += save(convergence(curves, str(benchmark)), out, f"convergence-{Path(str(benchmark)).stem}")
+    return paths
+
+
+def _notes(card: SweepCard, said: Answer, benches: Sequence[Bench]) -> list[str]:
+    notes = list(said.lacking)
+    notes += [f"{bench.name}: not run here, {bench.lacking}" for bench in benches if bench.lacking]
+    missing = sum(cell.due - len(cell.runs) for cell in said.cells)
+    if missing:
+        notes.append(f"{missing} runs are missing: the same command goes on with them")
+    if any(number := shared(bench) for bench in benches):
+        notes.append(f"{number} runs serve more than one combination, which are the same experiment")
+    for bench in benches:
+        if bench.workbench is not None:
+            notes += bench.workbench.notes()
+    if said.differences:
+        notes.append("intervals are not adjusted for other comparisons; p Holm is, over all on a benchmark")
+    notes += [note for difference in said.differences for note in difference.estimate.notes]
+    questions = dict.fromkeys(difference.estimate.estimand for difference in said.differences)
+    notes += [f"p answers: {question}" for question in questions]
+    if card.profile == "published" or any("profile" in cell.levels for cell in said.cells):
+        notes.append("profile published: as the code behind the literature, defects included")
+    return list(dict.fromkeys(notes))
+
+
+def _csv(said: Answer) -> str:
+    """One line per combination; scores and differences are fractions."""
+    factors = list(dict.fromkeys(name for cell in said.cells for name in cell.levels))
+    by_cell = {id(difference.cell): difference for difference in said.differences}
+    text = io.StringIO()
+    writer = csv.DictWriter(text, [*factors, *COLUMNS], lineterminator="\n")
+    writer.writeheader()
+    for cell in said.cells:
+        described, difference = describe(cell.scores), by_cell.get(id(cell))
+        row: dict[str, object] = {name: show(level) for name, level in cell.levels.items()}
+        row |= {
+            "score": "" if isinstance(described.score, NotAvailable) else f"{described.score:.9g}",
+            "runs": len(cell.runs),
+        }
+        if not isinstance(described.interval, NotAvailable):
+            row |= {"low": f"{described.interval.low:.9g}", "high": f"{described.interval.high:.9g}"}
+        if difference is not None:
+            row |= _csv_difference(difference)
+        writer.writerow(row)
+    return text.getvalue()
+
+
+def _csv_difference(difference: Difference) -> dict[str, object]:
+    bounds, estimate = difference.estimate.interval(), difference.estimate
+    row: dict[str, object] = {"difference": f"{estimate.value:.9g}", "verdict": str(difference.verdict)}
+    if not isinstance(bounds, NotAvailable):
+        row |= {"difference_low": f"{bounds.low:.9g}", "difference_high": f"{bounds.high:.9g}"}
+    for name, value in (("p", estimate.p_value), ("p_holm", difference.holm_p), ("detectable", detectable(estimate))):
+        if isinstance(value, float):
+            row[name] = f"{value:.9g}"
+    return row

@@ -1,0 +1,172 @@
+"""Answers in words: what the data support, with test, interval and the difference that they could have shown."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from petl_bench.stats.availability import NotAvailable, Quantity
+from petl_bench.stats.estimate import Estimate
+from petl_bench.stats.planning import detection_factor
+from petl_bench.sweeps.answers import Answer, Difference, Interaction, Trend
+from petl_bench.sweeps.card import Claim, Question
+from petl_bench.sweeps.grid import show
+
+LISTED = 6
+
+
+def sentences(question: Question, answer: Answer) -> list[str]:
+    """The answer, most pointed first: the claim, the interaction, the trend, then all differences together."""
+    lines = []
+    if question.claim is not None:
+        lines += [_claim(question.claim, difference) for difference in _claimed(question.claim, answer)]
+    lines += [_interaction(interaction) for interaction in _worth_saying(question, answer)]
+    lines += [_trend(trend) for trend in answer.trends]
+    for benchmark in dict.fromkeys(difference.cell.levels["benchmark"] for difference in answer.differences):
+        its = [difference for difference in answer.differences if difference.cell.levels["benchmark"] == benchmark]
+        lines += _differences(its)
+    return lines or ["These runs allow no test; more folds or seeds do."]
+
+
+def changed(difference: Difference | Interaction) -> tuple[str, str]:
+    """What a cell has and its baseline has in its place, in words."""
+    ours, theirs = difference.cell.levels, difference.baseline.levels
+    names = [name for name in {**ours, **theirs} if ours.get(name) != theirs.get(name)]
+    here = ", ".join(f"{name} {show(ours[name])}" for name in names if name in ours)
+    there = ", ".join(f"{name} {show(theirs[name])}" for name in names if name in theirs)
+    return here, there or "none of it"
+
+
+def points(value: float) -> str:
+    return f"{100 * value:+.2f}"
+
+
+def interval(estimate: Estimate) -> str:
+    """``95% -2.10 to +1.30``, or why there is none."""
+    bounds = estimate.interval()
+    if isinstance(bounds, NotAvailable):
+        return f"no interval: {bounds.reason}"
+    return f"95% {points(bounds.low)} to {points(bounds.high)}"
+
+
+def p_value(value: Quantity) -> str:
+    if isinstance(value, NotAvailable):
+        return "no p"
+    return "p < 0.0001" if value < 1e-4 else f"p = {value:.4f}"
+
+
+def detectable(estimate: Estimate) -> float | None:
+    """The true difference that would have been found with 80% power, as a fraction."""
+    error = estimate.standard_error
+    return None if isinstance(error, NotAvailable) else detection_factor() * error
+
+
+def _in(where: str) -> str:
+    return f"With {where}: " if where else ""
+
+
+def _test(estimate: Estimate, holm_p: Quantity) -> str:
+    return f"{interval(estimate)}; {estimate.procedure}, {p_value(holm_p)} after Holm"
+
+
+def _power(estimate: Estimate) -> str:
+    least = detectable(estimate)
+    return "" if least is None else f" A true one of {100 * least:.2f} would have been found with 80% power."
+
+
+def _claimed(claim: Claim, answer: Answer) -> list[Difference]:
+    return [
+        difference
+        for difference in answer.differences
+        if all(difference.cell.levels.get(name) == level for name, level in claim.levels.items())
+        and set(changed(difference)[0].split(", ")) == {f"{name} {show(level)}" for name, level in claim.levels.items()}
+    ]
+
+
+def _claim(claim: Claim, difference: Difference) -> str:
+    here, there = changed(difference)
+    bounds = difference.estimate.interval()
+    said = f"{claim.points:+.2f} points were claimed ({claim.source})"
+    if isinstance(bounds, NotAvailable):
+        weighed = f"{said}; these runs have no interval to weigh that with."
+    elif bounds.low <= claim.points / 100 <= bounds.high:
+        weighed = f"{said}, which these runs cannot rule out."
+    else:
+        weighed = f"{said}; that lies outside the interval: not so on these clips with this backbone."
+    estimate = difference.estimate
+    return (
+        f"{_in(difference.where)}{here} instead of {there} makes {points(estimate.value)} points "
+        f"({_test(estimate, difference.holm_p)}): {_verdict(difference)}.{_power(estimate)} {weighed}"
+    )
+
+
+def _verdict(difference: Difference) -> str:
+    if isinstance(difference.verdict, NotAvailable):
+        return f"no test ({difference.verdict.reason})"
+    return str(difference.verdict)
+
+
+def _worth_saying(question: Question, answer: Answer) -> list[Interaction]:
+    """Those of the claim, else those that are significant, else the first few."""
+    if question.claim is not None:
+        wanted = question.claim.levels
+        return [
+            interaction
+            for interaction in answer.interactions
+            if all(interaction.cell.levels.get(name) == level for name, level in wanted.items())
+        ]
+    clear = [i for i in answer.interactions if not isinstance(i.holm_p, NotAvailable) and i.holm_p < 0.05]
+    return (clear or list(answer.interactions))[:LISTED]
+
+
+def _interaction(interaction: Interaction) -> str:
+    here, there = changed(interaction)
+    clear = not isinstance(interaction.holm_p, NotAvailable) and interaction.holm_p < 0.05
+    finding = "the effect differs" if clear else "no difference of the effect is shown"
+    return (
+        f"{_in(interaction.where)}what {here} instead of {there} makes is {points(interaction.estimate.value)} points "
+        f"more with {interaction.factor} {show(interaction.first)} than with {interaction.factor} "
+        f"{show(interaction.second)} ({_test(interaction.estimate, interaction.holm_p)}): {finding}."
+        f"{_power(interaction.estimate)}"
+    )
+
+
+def _trend(trend: Trend) -> str:
+    clear = not isinstance(trend.holm_p, NotAvailable) and trend.holm_p < 0.05
+    finding = ("a rise" if trend.slope.value > 0 else "a fall") if clear else "no trend is shown"
+    bend = ""
+    if not isinstance(trend.curvature, NotAvailable) and not isinstance(trend.curvature.p_value, NotAvailable):
+        bent = trend.curvature.p_value < 0.05
+        shape = "an optimum between the levels" if trend.curvature.value < 0 else "a dip between the levels"
+        bend = f" Curvature {p_value(trend.curvature.p_value)}: {shape if bent else 'no bend is shown'}."
+    return (
+        f"{_in(trend.where)}{points(trend.slope.value)} points per {trend.unit} "
+        f"({_test(trend.slope, trend.holm_p)}): {finding}.{_power(trend.slope)}{bend}"
+    )
+
+
+def _differences(differences: Sequence[Difference]) -> list[str]:
+    """All differences to the baseline in one or two sentences."""
+    clear = [d for d in differences if not isinstance(d.verdict, NotAvailable) and d.verdict.direction]
+    clear.sort(key=lambda d: -abs(d.estimate.value))
+    tested = [d for d in differences if not isinstance(d.holm_p, NotAvailable)]
+    benchmark = differences[0].cell.levels["benchmark"]
+    if not tested:
+        return [f"On {benchmark} none of the {len(differences)} differences to the baseline has a test."]
+    least = sorted(size for d in tested if (size := detectable(d.estimate)) is not None)
+    power = ""
+    if least:
+        power = f" What 80% power would have found: {100 * least[0]:.2f} to {100 * least[-1]:.2f} points."
+    if not clear:
+        return [
+            f"On {benchmark} none of {len(tested)} differences to the baseline is significant after Holm: "
+            f"inconclusive, not equal.{power}"
+        ]
+    listed = [
+        f"{_in(d.where)}{' instead of '.join(changed(d))} {points(d.estimate.value)} ({interval(d.estimate)})"
+        for d in clear[:LISTED]
+    ]
+    more = f" and {len(clear) - LISTED} more" if len(clear) > LISTED else ""
+    return [
+        f"On {benchmark} {len(clear)} of {len(tested)} differences to the baseline are significant after Holm: "
+        f"{'; '.join(listed)}{more}.{power}"
+    ]

@@ -1,0 +1,119 @@
+"""A study as runs: its combinations planned, counted, estimated and trained. Runs are shared with every other study."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from petl_bench.errors import UserError
+from petl_bench.plan import PlannedRun, Request, make_plan
+from petl_bench.results import ResultsTree
+from petl_bench.runner import Outcome, Reporter, run_plan
+from petl_bench.sweeps.estimate import Throughput
+from petl_bench.sweeps.grid import Point
+
+if TYPE_CHECKING:
+    from petl_bench.workbench import Workbench
+
+
+@dataclass
+class Bench:
+    """The combinations of a study that share a data set and a backbone, and the workbench that trains them."""
+
+    points: list[Point]
+    workbench: Workbench | None = None
+    lacking: str = ""
+    """Why there is no workbench: what is not on this machine."""
+    runs: list[tuple[Point, PlannedRun]] = field(default_factory=list)
+    """Every (combination, fold, seed), planned; empty without a workbench. One run may serve two combinations."""
+
+    @property
+    def request(self) -> Request:
+        return self.points[0].request
+
+    @property
+    def name(self) -> str:
+        choice = self.points[0].choice
+        return f"{choice.benchmark}, backbone {choice.card.backbone}"
+
+    @property
+    def run_count(self) -> int:
+        """Runs asked for; without a workbench those of equal combinations count twice."""
+        if self.workbench is not None:
+            return len({run.key for _, run in self.runs})
+        return sum(
+            len(point.request.folds or range(point.choice.card.protocol.folds)) * len(point.request.seeds)
+            for point in self.points
+        )
+
+
+def prepare(points: Sequence[Point], device: str) -> list[Bench]:
+    """The combinations by data set and backbone, each planned as far as what it needs is here.
+
+    Raises UserError where a setting does not fit the backbone.
+    """
+    from petl_bench.workbench import Workbench
+
+    benches: dict[tuple[str, str], Bench] = {}
+    for point in points:
+        card = point.choice.card
+        benches.setdefault((point.choice.benchmark, card.backbone), Bench([])).points.append(point)
+    for bench in benches.values():
+        request, choice = bench.request, bench.points[0].choice
+        try:
+            bench.workbench = Workbench.open(choice.benchmark, choice.card, request.data_dir, request.limit, device)
+        except UserError as error:
+            bench.lacking = str(error)
+            continue
+        for point in bench.points:
+            plan = make_plan(point.request, point.choice, bench.workbench.subject)
+            bench.runs += [(point, replace(run, label=point.label)) for run in plan]
+    return list(benches.values())
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What a bench will take. ``done`` and ``seconds`` are None where they cannot be known."""
+
+    bench: Bench
+    runs: int
+    done: int | None
+    seconds: float | None
+    basis: str
+
+
+def forecast(bench: Bench, results: Path) -> Forecast:
+    """Runs, those on record, and seconds for the rest from measured throughput."""
+    if bench.workbench is None:
+        return Forecast(bench, bench.run_count, None, None, bench.lacking)
+    filed = ResultsTree(results).run_folders()
+    todo = list({run.key: run for _, run in bench.runs if run.key not in filed}.values())
+    throughput = Throughput(bench.workbench, results)
+    seconds = throughput.seconds(todo)
+    return Forecast(bench, bench.run_count, bench.run_count - len(todo), seconds, throughput.basis)
+
+
+def train(
+    bench: Bench, tree: ResultsTree, reporter: Reporter, *, force: bool = False, retry_failed: bool = False
+) -> Outcome:
+    """Train what the tree does not hold yet."""
+    assert bench.workbench is not None
+    plan = tuple({run.key: run for _, run in bench.runs}.values())
+    return run_plan(plan, bench.workbench, tree, reporter, force=force, retry_failed=retry_failed)
+
+
+def by_point(bench: Bench) -> dict[int, list[PlannedRun]]:
+    """The runs of every combination, by its position in the bench."""
+    found: dict[int, list[PlannedRun]] = {}
+    position = {id(point): at for at, point in enumerate(bench.points)}
+    for point, run in bench.runs:
+        found.setdefault(position[id(point)], []).append(run)
+    return found
+
+
+def shared(bench: Bench) -> int:
+    """Runs that serve more than one combination."""
+    return sum(number > 1 for number in Counter(run.key for _, run in bench.runs).values())

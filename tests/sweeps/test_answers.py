@@ -1,0 +1,129 @@
+"""What a study's page says, on scores whose differences are known."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from petl_bench.card_files import check
+from petl_bench.stats.engine import contrast
+from petl_bench.stats.scores import RunScores, collect
+from petl_bench.stats.trend import linear_trend
+from petl_bench.sweeps.answers import Answer, Cell, answer, varying
+from petl_bench.sweeps.card import Levels, SweepCard
+from petl_bench.sweeps.sentences import sentences
+
+CLIPS = 200
+
+
+def cell(accuracy: float, /, **levels: Any) -> Cell:
+    """Three seeds on each of three folds, right on about this share of the clips, on the same easy ones mostly."""
+    levels = {"benchmark": "esc10", "method": "conformer", **levels}
+    runs = []
+    for fold in (1, 2, 3):
+        ease = np.random.default_rng(fold).uniform(size=CLIPS)
+        for seed in (0, 1, 2):
+            noise = np.random.default_rng([fold, seed, round(1000 * accuracy), len(str(levels))]).normal(0, 0.05, CLIPS)
+            right = (ease + noise < accuracy).astype(np.float64)
+            ids = np.array([f"{fold}-{at}" for at in range(CLIPS)])
+            runs.append(RunScores(fold, seed, ids, right))
+    return Cell(levels, collect(str(levels), runs), (), 9)
+
+
+def card_of(question: Levels, **changes: Any) -> SweepCard:
+    grid = {"batch_size": [8, 16, 32], "norm": ["batch", "group"]}
+    values: dict[str, Any] = {"title": "x", "benchmarks": ["esc10"], "methods": ["conformer"], "grid": grid}
+    return check(SweepCard, {**values, "question": question, **changes}, "card")
+
+
+def said(question: Levels, cells: list[Cell], **changes: Any) -> tuple[Answer, list[str]]:
+    card = card_of(question, **changes)
+    found = answer(card, cells)
+    return found, sentences(card.question, found)
+
+
+GRID = [
+    cell(accuracy, batch_size=batch, norm=norm)
+    for norm, accuracies in (("batch", (0.5, 0.6, 0.8)), ("group", (0.8, 0.8, 0.8)))
+    for batch, accuracy in zip((8, 16, 32), accuracies, strict=True)
+]
+
+
+def test_every_cell_is_compared_with_the_baseline_of_its_stratum() -> None:
+    found, _ = said({"baseline": {"batch_size": 32}}, GRID)
+    pairs = [(d.where, d.cell.levels["batch_size"], d.baseline.levels["batch_size"]) for d in found.differences]
+    assert pairs == [
+        ("norm = batch", 8, 32), ("norm = batch", 16, 32), ("norm = group", 8, 32), ("norm = group", 16, 32),
+    ]  # fmt: skip
+    for difference in found.differences:
+        expected = contrast([difference.cell.scores, difference.baseline.scores], [1, -1])
+        assert difference.estimate == expected
+        assert difference.holm_p >= difference.estimate.p_value  # type: ignore[operator]
+    assert [str(d.verdict) for d in found.differences[:2]] == ["worse", "worse"]
+
+
+def test_a_single_point_is_compared_with_the_baseline_of_what_it_shares() -> None:
+    extra = cell(0.7, batch_size=32, norm="batch", micro_batch_size=16)
+    point = {"batch_size": 32, "norm": "batch", "micro_batch_size": 16}
+    found, _ = said({"baseline": {"batch_size": 32}, "ordered": "batch_size"}, [*GRID, extra], point=[point])
+    assert [(d.where, d.baseline.levels) for d in found.differences if d.cell is extra] == [
+        ("norm = batch", GRID[2].levels)
+    ]
+    assert len(found.trends) == 2
+    assert found.trends[0].slope == linear_trend([c.scores for c in GRID[:3]], [3, 4, 5])
+
+
+def test_a_trend_is_per_doubling_and_says_its_power() -> None:
+    found, lines = said({"ordered": "batch_size"}, GRID)
+    slope = found.trends[0].slope.value
+    means = [float(c.scores.seed_means.mean()) for c in GRID[:3]]
+    assert slope == pytest.approx((means[2] - means[0]) / 2)
+    assert f"With norm = batch: {100 * slope:+.2f} points per doubling of batch_size" in lines[0]
+    assert "a rise" in lines[0]
+    assert "would have been found with 80% power" in lines[0]
+    assert "no trend is shown" in lines[1]
+
+
+def test_an_interaction_is_a_difference_of_differences() -> None:
+    found, lines = said({"baseline": {"batch_size": 32}, "interaction": "norm"}, GRID)
+    assert [(i.cell.levels["batch_size"], i.first, i.second) for i in found.interactions] == [
+        (8, "batch", "group"),
+        (16, "batch", "group"),
+    ]
+    four = [GRID[at].scores for at in (1, 2, 4, 5)]
+    assert found.interactions[1].estimate == contrast(four, [1, -1, -1, 1])
+    assert any("what batch_size 16 instead of batch_size 32 makes is" in line and "the effect differs" in line
+               for line in lines)  # fmt: skip
+
+
+@pytest.mark.parametrize(("points", "words"), [(-20.0, "cannot rule out"), (-2.6, "lies outside the interval")])
+def test_a_claim_is_weighed_by_the_interval(points: float, words: str) -> None:
+    claim = {"levels": {"batch_size": 16}, "points": points, "source": "somebody"}
+    _, lines = said({"baseline": {"batch_size": 32}, "claim": claim}, GRID)
+    assert lines[0].startswith("With norm = batch: batch_size 16 instead of batch_size 32 makes -")
+    assert words in lines[0]
+    assert "(somebody)" in lines[0]
+
+
+def test_no_significance_is_not_called_equality() -> None:
+    same = [cell(0.7, batch_size=batch, norm="group") for batch in (8, 16, 32)]
+    _, lines = said({"baseline": {"batch_size": 32}}, same)
+    assert "none of 2 differences to the baseline is significant" in lines[-1]
+    assert "inconclusive, not equal" in lines[-1]
+
+
+def test_a_missing_baseline_is_said() -> None:
+    found, lines = said({"baseline": {"batch_size": 32}}, [GRID[0], GRID[1], *GRID[3:]])
+    assert found.lacking == ("no baseline to compare with (norm = batch)",)
+    assert {d.where for d in found.differences} == {"norm = group"}
+    assert lines
+
+
+def test_methods_are_a_factor_like_others() -> None:
+    cells = [cell(0.8, method="conformer"), cell(0.5, method="lora")]
+    found, lines = said({"baseline": {"method": "conformer"}}, cells, methods=["conformer", "lora"], grid={})
+    assert varying(cells) == ["method"]
+    assert [d.cell.levels["method"] for d in found.differences] == ["lora"]
+    assert "method lora instead of method conformer -" in lines[0]

@@ -1,0 +1,92 @@
+"""``petl-bench sweep`` from card to page, on generated clips."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import pytest
+
+from tests.studies import Command
+
+CARD = """
+title = "Which kernel?"
+benchmarks = ["synthetic"]
+methods = ["conformer"]
+seeds = [0]
+[grid]
+kernel_size = {levels}
+[question]
+baseline = {{ kernel_size = 1 }}
+ordered = "kernel_size"
+"""
+TINY = ("--folds", "1-3", "--epochs", "1", "--limit", "2", "--device", "cpu")
+
+
+def write(name: str, levels: str) -> None:
+    Path("sweeps").mkdir(exist_ok=True)
+    Path(f"sweeps/{name}.toml").write_text(CARD.format(levels=levels))
+
+
+def test_studies_share_runs_and_end_in_their_pages(command: Command) -> None:
+    write("first", "[1, 3, 8]")
+    write("second", "[1, 3, 15]")
+    code, out, err = command("sweep", "first", "--plan", *TINY)
+    assert (code, err) == (0, "")
+    assert "synthetic, backbone mini: 3 combinations, 9 runs, 0 on record; about " in out
+    assert "2 steps each, measured now" in out
+    assert not Path("results").exists()
+
+    code, out, err = command("sweep", "first", *TINY)
+    assert (code, err) == (0, "")
+    assert "9 runs to train" in out
+    assert "[1/9] conformer (kernel_size = 1) on synthetic, fold 1, seed 0: test " in out
+    page = Path("leaderboard/first/README.md").read_text()
+    assert page.startswith("# Which kernel?\n\n**Partial: folds 1, 2, 3, epochs 1, limit 2.**")
+    assert "points per doubling of kernel\\_size" in page
+    assert page.count("| 3/3 ") == 3
+    assert Path("leaderboard/first/figure.png").stat().st_size > 10_000
+    rows = list(csv.DictReader(Path("leaderboard/first/rows.csv").read_text().splitlines()))
+    assert [row["kernel_size"] for row in rows] == ["1", "3", "8"]
+    assert float(rows[1]["difference"]) == pytest.approx(float(rows[1]["score"]) - float(rows[0]["score"]))
+
+    code, out, _ = command("sweep", "second", "--plan", *TINY)
+    assert "9 runs, 6 on record; about " in out
+    assert "(runs on record)" in out
+    code, out, _ = command("sweep", "second", *TINY)
+    assert code == 0
+    assert "3 runs to train, 6 already on record" in out
+
+    before = Path("leaderboard/first/README.md").read_bytes()
+    code, out, _ = command("sweep", "first", *TINY)
+    assert "9 runs, all on record" in out
+    assert Path("leaderboard/first/README.md").read_bytes() == before
+
+
+def test_a_study_plans_without_data_but_does_not_run(command: Command) -> None:
+    code, out, err = command("sweep", "paper_table1", "--plan")
+    assert (code, err) == (0, "")
+    for name, combinations, runs in (("esc50", 11, 165), ("us8k", 11, 330), ("gsc", 11, 33), ("fsc", 11, 33)):
+        assert (
+            f"{name}, backbone MIT/ast-finetuned-audioset-10-10-0.4593: {combinations} combinations, {runs} runs" in out
+        )
+    code, _, err = command("sweep", "paper_table1")
+    assert code == 2
+    assert "no meta/esc50.csv" in err
+
+
+def test_mistakes_are_one_line(command: Command) -> None:
+    write("typo", "[1]")
+    path = Path("sweeps/typo.toml")
+    path.write_text(path.read_text().replace("[grid]\nkernel_size", "[grid]\nkernel_sise"))
+    for arguments, message in (
+        (["sweep", "typo"], "no factor of the study"),
+        (["sweep", "batch_sise"], "did you mean 'batch_size'"),
+        (["sweep", "batch_size", "--dataset", "esc5"], "did you mean 'esc50'"),
+        (["sweep", "paper_table1", "--data-dir", "x"], "the study has several data sets"),
+        (["sweep", "batch_size", "--seeds", "one"], "--seeds one: give whole numbers"),
+    ):
+        code, _, err = command(*arguments)
+        assert code == 2
+        assert message in err
+        assert len(err.strip().splitlines()) == 1
