@@ -62,6 +62,7 @@ def compare(
         and profile in (None, table.profile)
     ]
     chosen = _chosen(tables, names or (), baseline, results)
+    problems += [] if names else _variants(tables, baseline)
     share = None if margin is None else margin / 100
     compared = [{**report(table), "comparisons": differences(table, baseline, share)} for table in chosen]
     tell_apart(compared, {data["table"]: table.conditions for data, table in zip(compared, chosen, strict=True)})
@@ -83,6 +84,17 @@ def compare(
         print_over_datasets(group_data, compared)
     for problem in problems:
         typer.echo(f"petl-bench: left out: {problem}", err=True)
+
+
+def _variants(tables: Sequence[Table], baseline: str | None) -> list[str]:
+    """A line for every table with configurations that are compared only where they are named."""
+    lines = []
+    for table in tables:
+        left_out = sum(row.name.variant and row.name.text != baseline for row in table.rows)
+        if left_out:
+            what = f"{left_out} configuration{'s that equal' if left_out > 1 else ' that equals'} no card"
+            lines.append(f"{table.benchmark}, backbone {table.backbone}: {what} (name what to compare)")
+    return lines
 
 
 def _split(dataset: str | None) -> tuple[str, ...]:

@@ -52,6 +52,7 @@ class Difference:
 class Trend:
     """The slope of the score along an ordered factor, per ``unit``, and its curvature."""
 
+    benchmark: str
     where: str
     factor: str
     unit: str
@@ -163,7 +164,7 @@ def _trends(card: SweepCard, cells: Sequence[Cell]) -> list[Trend]:
             found.append((where, unit, slope, quadratic_trend(scores, positions)))
     adjusted = holm([slope.p_value for _, _, slope, _ in found])
     return [
-        Trend(where, factor, unit, slope, p, curvature)
+        Trend(cells[0].levels["benchmark"], where, factor, unit, slope, p, curvature)
         for (where, unit, slope, curvature), p in zip(found, adjusted, strict=True)
     ]
 
@@ -203,6 +204,8 @@ def _interactions(card: SweepCard, cells: Sequence[Cell]) -> list[Interaction]:
 def _strata(card: SweepCard, cells: Sequence[Cell], free: tuple[str, ...]) -> dict[str, list[Cell]]:
     """Cells that are equal in all factors of the grid but ``free``, under what they have in common, in words."""
     changing = [name for name in varying(cells) if name not in free and name in _grid_factors(card)]
+    if card.arms and "arm" not in (*free, *changing):
+        changing.insert(0, "arm")  # what a sentence is about, also where there is but one
     groups: dict[str, list[Cell]] = {}
     for cell in cells:
         common = {name: cell.levels[name] for name in changing if name in cell.levels}

@@ -60,8 +60,9 @@ def detectable(estimate: Estimate) -> float | None:
     return None if isinstance(error, NotAvailable) else detection_factor() * error
 
 
-def _in(where: str) -> str:
-    return f"With {where}: " if where else ""
+def _on(compared: Difference | Interaction | Trend) -> str:
+    benchmark = compared.benchmark if isinstance(compared, Trend) else compared.cell.levels["benchmark"]
+    return f"On {benchmark}{f' with {compared.where}' if compared.where else ''}: "
 
 
 def _test(estimate: Estimate, holm_p: Quantity) -> str:
@@ -94,7 +95,7 @@ def _claim(claim: Claim, difference: Difference) -> str:
         weighed = f"{said}; that lies outside the interval: not so on these clips with this backbone."
     estimate = difference.estimate
     return (
-        f"{_in(difference.where)}{here} instead of {there} makes {points(estimate.value)} points "
+        f"{_on(difference)}{here} instead of {there} makes {points(estimate.value)} points "
         f"({_test(estimate, difference.holm_p)}): {_verdict(difference)}.{_power(estimate)} {weighed}"
     )
 
@@ -123,7 +124,7 @@ def _interaction(interaction: Interaction) -> str:
     clear = not isinstance(interaction.holm_p, NotAvailable) and interaction.holm_p < 0.05
     finding = "the effect differs" if clear else "no difference of the effect is shown"
     return (
-        f"{_in(interaction.where)}what {here} instead of {there} makes is {points(interaction.estimate.value)} points "
+        f"{_on(interaction)}what {here} instead of {there} makes is {points(interaction.estimate.value)} points "
         f"more with {interaction.factor} {show(interaction.first)} than with {interaction.factor} "
         f"{show(interaction.second)} ({_test(interaction.estimate, interaction.holm_p)}): {finding}."
         f"{_power(interaction.estimate)}"
@@ -139,7 +140,7 @@ def _trend(trend: Trend) -> str:
         shape = "an optimum between the levels" if trend.curvature.value < 0 else "a dip between the levels"
         bend = f" Curvature {p_value(trend.curvature.p_value)}: {shape if bent else 'no bend is shown'}."
     return (
-        f"{_in(trend.where)}{points(trend.slope.value)} points per {trend.unit} "
+        f"{_on(trend)}{points(trend.slope.value)} points per {trend.unit} "
         f"({_test(trend.slope, trend.holm_p)}): {finding}.{_power(trend.slope)}{bend}"
     )
 
@@ -162,7 +163,8 @@ def _differences(differences: Sequence[Difference]) -> list[str]:
             f"inconclusive, not equal.{power}"
         ]
     listed = [
-        f"{_in(d.where)}{' instead of '.join(changed(d))} {points(d.estimate.value)} ({interval(d.estimate)})"
+        f"{f'with {d.where} ' if d.where else ''}{' instead of '.join(changed(d))} {points(d.estimate.value)} "
+        f"({interval(d.estimate)})"
         for d in clear[:LISTED]
     ]
     more = f" and {len(clear) - LISTED} more" if len(clear) > LISTED else ""

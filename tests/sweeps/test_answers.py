@@ -80,7 +80,7 @@ def test_a_trend_is_per_doubling_and_says_its_power() -> None:
     slope = found.trends[0].slope.value
     means = [float(c.scores.seed_means.mean()) for c in GRID[:3]]
     assert slope == pytest.approx((means[2] - means[0]) / 2)
-    assert f"With norm = batch: {100 * slope:+.2f} points per doubling of batch_size" in lines[0]
+    assert f"On esc10 with norm = batch: {100 * slope:+.2f} points per doubling of batch_size" in lines[0]
     assert "a rise" in lines[0]
     assert "would have been found with 80% power" in lines[0]
     assert "no trend is shown" in lines[1]
@@ -102,7 +102,7 @@ def test_an_interaction_is_a_difference_of_differences() -> None:
 def test_a_claim_is_weighed_by_the_interval(points: float, words: str) -> None:
     claim = {"levels": {"batch_size": 16}, "points": points, "source": "somebody"}
     _, lines = said({"baseline": {"batch_size": 32}, "claim": claim}, GRID)
-    assert lines[0].startswith("With norm = batch: batch_size 16 instead of batch_size 32 makes -")
+    assert lines[0].startswith("On esc10 with norm = batch: batch_size 16 instead of batch_size 32 makes -")
     assert words in lines[0]
     assert "(somebody)" in lines[0]
 
@@ -127,3 +127,10 @@ def test_methods_are_a_factor_like_others() -> None:
     assert varying(cells) == ["method"]
     assert [d.cell.levels["method"] for d in found.differences] == ["lora"]
     assert "method lora instead of method conformer -" in lines[0]
+
+
+def test_a_sentence_names_the_arm_even_where_there_is_one() -> None:
+    cells = [cell(accuracy, arm="same steps", batch_size=batch) for batch, accuracy in ((8, 0.5), (16, 0.6), (32, 0.8))]
+    question = {"baseline": {"batch_size": 32}, "ordered": "batch_size"}
+    _, lines = said(question, cells, grid={"batch_size": [8, 16, 32]}, arms={"same steps": {}})
+    assert lines[0].startswith("On esc10 with arm = same steps: ")
