@@ -28,7 +28,7 @@ def folds(
     found, folders = [], ResultsTree(results.expanduser()).run_folders()
     for table in with_methods(read_tables(results)[0], (method,), dataset, results):
         for row in table.rows:
-            lines = fold_lines(row, folders)
+            lines = fold_lines(row.runs, folders)
             sds = {part: mean_and_sd([getattr(line, part) for line in lines], population=paper_std) for part in PARTS}
             title = f"{method} on {table.benchmark}, backbone {table.backbone}, profile {table.profile}"
             found.append(

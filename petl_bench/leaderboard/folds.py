@@ -12,7 +12,7 @@ import numpy as np
 
 from petl_bench.errors import UserError
 from petl_bench.files import read_text
-from petl_bench.leaderboard.tables import Row
+from petl_bench.index import IndexedRun
 
 Data = dict[str, Any]
 NEEDED = {"epoch", "train_loss", "validation_accuracy"}
@@ -28,11 +28,11 @@ class FoldLine:
     test: float
 
 
-def fold_lines(row: Row, folders: Mapping[str, Path]) -> list[FoldLine]:
+def fold_lines(runs: Sequence[IndexedRun], folders: Mapping[str, Path]) -> list[FoldLine]:
     """One line per fold that was run; ``folders`` of runs by key. Raises UserError where epochs are damaged."""
     lines = []
-    for fold in sorted({run.record.spec.fold for run in row.runs}):
-        records = [run.record for run in row.runs if run.record.spec.fold == fold]
+    for fold in sorted({run.record.spec.fold for run in runs}):
+        records = [run.record for run in runs if run.record.spec.fold == fold]
         metric = records[0].spec.data.metric
         curves = [read_epochs(folders[record.run_info.run_key]) for record in records]
         best = [max(float(epoch[f"validation_{metric}"]) for epoch in epochs) for epochs in curves]

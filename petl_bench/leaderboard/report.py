@@ -54,7 +54,7 @@ def report(table: Table) -> Data:
         "limit": info["limit"],
         "training": spec.training.model_dump(mode="json", exclude={"optimizer", "numerics_version"}),
         "protocol": spec.data.protocol.model_dump(mode="json"),
-        "unlike_published": _unlike_published(table),
+        "unlike_published": unlike_published(table),
         "rows": rows,
         "notes": notes,
     }
@@ -109,7 +109,7 @@ def number(value: float | NotAvailable) -> float | None:
     return None if isinstance(value, NotAvailable) else float(f"{value:.9g}")
 
 
-def _unlike_published(table: Table) -> list[str]:
+def unlike_published(table: Table) -> list[str]:
     """In what the table differs from the protocol of its benchmark card and from the literature's code."""
     spec, record = table.spec, table.first.record
     found = [] if table.profile == "published" else [_profile(table)]

@@ -7,15 +7,16 @@ import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
 from tabulate import tabulate
 
 from petl_bench.files import write_atomically
 from petl_bench.index import IndexedRun
 from petl_bench.leaderboard.figures import Curve, convergence, save
-from petl_bench.leaderboard.folds import mean_and_sd, read_epochs
+from petl_bench.leaderboard.folds import fold_lines, mean_and_sd, read_epochs
 from petl_bench.leaderboard.names import Namer
 from petl_bench.leaderboard.pages import escaped, ranges
+from petl_bench.leaderboard.report import unlike_published
+from petl_bench.leaderboard.tables import make_tables
 from petl_bench.records import RunRecord
 from petl_bench.stats.availability import NotAvailable
 from petl_bench.stats.describe import describe
@@ -152,15 +153,9 @@ def _published(record: RunRecord, namer: Namer) -> str:
 
 def _folds(cell: Cell, folders: Mapping[str, Path]) -> str:
     """Best validation and test per fold, seeds averaged; mean and standard deviation (ddof 0, as papers print it)."""
-    records = [run.record for run in cell.runs]
-    metric, lines = records[0].spec.data.metric, []
-    for fold in sorted({record.spec.fold for record in records}):
-        its = [record for record in records if record.spec.fold == fold]
-        best = [max(e[f"validation_{metric}"] for e in read_epochs(folders[record.run_info.run_key])) for record in its]
-        tested = [record.train_info.metrics["test"][metric] for record in its]
-        lines.append((str(fold), float(np.mean(best)), float(np.mean(tested))))
-    parts = [mean_and_sd([line[at] for line in lines], population=True) for at in (1, 2)]  # type: ignore[misc]
-    body = [[fold, f"{100 * best:.2f}", f"{100 * test:.2f}"] for fold, best, test in lines]
+    lines = fold_lines(cell.runs, folders)
+    parts = [mean_and_sd([getattr(line, part) for line in lines], population=True) for part in ("validation", "test")]
+    body = [[str(line.fold), f"{100 * line.validation:.2f}", f"{100 * line.test:.2f}"] for line in lines]
     body.append(["mean ± sd", *(f"{100 * mean:.2f} ± {100 * (sd or 0):.2f}" for mean, sd in parts)])
     own = ", ".join(f"{name} {show(level)}" for name, level in cell.levels.items() if name != "benchmark")
     return f"### {escaped(own)}\n\n" + str(
@@ -207,13 +202,28 @@ def _notes(card: SweepCard, said: Answer, benches: Sequence[Bench]) -> list[str]
         if bench.workbench is not None:
             notes += bench.workbench.notes()
     if said.differences:
+        notes.append(
+            "intervals of single scores hold the clips' own spread, which pairs share: read differences off the table"
+        )
         notes.append("intervals are not adjusted for other comparisons; p Holm is, over all on a benchmark")
+    notes += _unlike_published(card, said)
     notes += [note for difference in said.differences for note in difference.estimate.notes]
     questions = dict.fromkeys(difference.estimate.estimand for difference in said.differences)
     notes += [f"p answers: {question}" for question in questions]
     if card.profile == "published" or any("profile" in cell.levels for cell in said.cells):
         notes.append("profile published: as the code behind the literature, defects included")
     return list(dict.fromkeys(notes))
+
+
+def _unlike_published(card: SweepCard, said: Answer) -> list[str]:
+    """In what the runs differ from the protocol that published values were made with, where some stand on the page."""
+    namer, lines = Namer(), []
+    if not card.beside and not any(_published(cell.runs[0].record, namer) for cell in said.cells):
+        return []
+    for table in make_tables([run for cell in said.cells for run in cell.runs], namer)[0]:
+        if unlike := unlike_published(table):
+            lines.append(f"{table.benchmark}, not as the published values were made: {'; '.join(unlike)}")
+    return lines
 
 
 def _csv(said: Answer) -> str:

@@ -19,6 +19,7 @@ def sentences(question: Question, answer: Answer) -> list[str]:
     lines = []
     if question.claim is not None:
         lines += [_claim(question.claim, difference) for difference in _claimed(question.claim, answer)]
+    lines += [_single(difference) for difference in answer.differences if _is_single(question, difference)]
     lines += [_interaction(interaction) for interaction in _worth_saying(question, answer)]
     lines += [_trend(trend) for trend in answer.trends]
     for benchmark in dict.fromkeys(difference.cell.levels["benchmark"] for difference in answer.differences):
@@ -27,13 +28,22 @@ def sentences(question: Question, answer: Answer) -> list[str]:
     return lines or ["These runs allow no test; more folds or seeds do."]
 
 
-def changed(difference: Difference | Interaction) -> tuple[str, str]:
-    """What a cell has and its baseline has in its place, in words."""
-    ours, theirs = difference.cell.levels, difference.baseline.levels
-    names = [name for name in {**ours, **theirs} if ours.get(name) != theirs.get(name)]
-    here = ", ".join(f"{name} {show(ours[name])}" for name in names if name in ours)
-    there = ", ".join(f"{name} {show(theirs[name])}" for name in names if name in theirs)
-    return here, there or "none of it"
+def changed(compared: Difference | Interaction) -> str:
+    """What a cell has in place of its baseline's, in words: "batch_size 16 instead of 32"."""
+    ours, theirs = compared.cell.levels, compared.baseline.levels
+    words = []
+    for name in _unlike(compared):
+        if name not in theirs:
+            words.append(f"{name} {show(ours[name])}")
+        else:
+            here = show(ours[name]) if name in ours else "nothing said"
+            words.append(f"{name} {here} instead of {show(theirs[name])}")
+    return ", ".join(words)
+
+
+def _unlike(compared: Difference | Interaction) -> list[str]:
+    ours, theirs = compared.cell.levels, compared.baseline.levels
+    return [name for name in {**ours, **theirs} if ours.get(name) != theirs.get(name)]
 
 
 def points(value: float) -> str:
@@ -75,16 +85,16 @@ def _power(estimate: Estimate) -> str:
 
 
 def _claimed(claim: Claim, answer: Answer) -> list[Difference]:
+    """The differences in exactly the levels of a claim."""
     return [
         difference
         for difference in answer.differences
-        if all(difference.cell.levels.get(name) == level for name, level in claim.levels.items())
-        and set(changed(difference)[0].split(", ")) == {f"{name} {show(level)}" for name, level in claim.levels.items()}
+        if set(_unlike(difference)) == set(claim.levels)
+        and all(difference.cell.levels.get(name) == level for name, level in claim.levels.items())
     ]
 
 
 def _claim(claim: Claim, difference: Difference) -> str:
-    here, there = changed(difference)
     bounds = difference.estimate.interval()
     said = f"{claim.points:+.2f} points were claimed ({claim.source})"
     if isinstance(bounds, NotAvailable):
@@ -93,10 +103,19 @@ def _claim(claim: Claim, difference: Difference) -> str:
         weighed = f"{said}, which these runs cannot rule out."
     else:
         weighed = f"{said}; that lies outside the interval: not so on these clips with this backbone."
+    return f"{_single(difference)} {weighed}"
+
+
+def _is_single(question: Question, difference: Difference) -> bool:
+    """Whether a cell differs from its baseline in a factor that single points add to the grid."""
+    return any(name not in question.baseline for name in _unlike(difference))
+
+
+def _single(difference: Difference) -> str:
     estimate = difference.estimate
     return (
-        f"{_on(difference)}{here} instead of {there} makes {points(estimate.value)} points "
-        f"({_test(estimate, difference.holm_p)}): {_verdict(difference)}.{_power(estimate)} {weighed}"
+        f"{_on(difference)}{changed(difference)} makes {points(estimate.value)} points "
+        f"({_test(estimate, difference.holm_p)}): {_verdict(difference)}.{_power(estimate)}"
     )
 
 
@@ -120,11 +139,10 @@ def _worth_saying(question: Question, answer: Answer) -> list[Interaction]:
 
 
 def _interaction(interaction: Interaction) -> str:
-    here, there = changed(interaction)
     clear = not isinstance(interaction.holm_p, NotAvailable) and interaction.holm_p < 0.05
     finding = "the effect differs" if clear else "no difference of the effect is shown"
     return (
-        f"{_on(interaction)}what {here} instead of {there} makes is {points(interaction.estimate.value)} points "
+        f"{_on(interaction)}what {changed(interaction)} makes is {points(interaction.estimate.value)} points "
         f"more with {interaction.factor} {show(interaction.first)} than with {interaction.factor} "
         f"{show(interaction.second)} ({_test(interaction.estimate, interaction.holm_p)}): {finding}."
         f"{_power(interaction.estimate)}"
@@ -163,8 +181,7 @@ def _differences(differences: Sequence[Difference]) -> list[str]:
             f"inconclusive, not equal.{power}"
         ]
     listed = [
-        f"{f'with {d.where} ' if d.where else ''}{' instead of '.join(changed(d))} {points(d.estimate.value)} "
-        f"({interval(d.estimate)})"
+        f"{f'with {d.where} ' if d.where else ''}{changed(d)} {points(d.estimate.value)} ({interval(d.estimate)})"
         for d in clear[:LISTED]
     ]
     more = f" and {len(clear) - LISTED} more" if len(clear) > LISTED else ""

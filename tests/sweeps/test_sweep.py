@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from petl_bench.card_files import card_files
 from tests.studies import Command
 
 CARD = """
@@ -90,3 +91,18 @@ def test_mistakes_are_one_line(command: Command) -> None:
         assert code == 2
         assert message in err
         assert len(err.strip().splitlines()) == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", card_files("sweeps"))
+def test_every_shipped_study_runs_small_and_ends_in_its_page(name: str, command: Command) -> None:
+    tiny = ("--dataset", "synthetic", "--folds", "1-3", "--epochs", "1", "--seeds", "0")
+    limit = () if name == "few_shot" else ("--limit", "2")
+    code, out, err = command("sweep", name, "--quick", *tiny, *limit, "--device", "cpu")
+    assert (code, err) == (0, "")
+    folder = Path("leaderboard") / f"{name}-quick"
+    page = (folder / "README.md").read_text()
+    assert "**Partial: quick version of the study" in page
+    assert "missing" not in page
+    assert (folder / "figure.svg").is_file()
+    assert str(folder / "README.md") in out
