@@ -10,6 +10,10 @@ class UserError(Exception):
     """A user's mistake: one line that says what was given, what is allowed and what to do next (exit code 2)."""
 
 
+class AbsentError(UserError):
+    """Data or weights that are not on this machine, and how to get them."""
+
+
 def one_line(error: BaseException) -> str:
     """An exception's type and message without line breaks, at most 300 characters."""
     return " ".join(f"{type(error).__name__}: {error}".split())[:300]

@@ -11,7 +11,7 @@ from huggingface_hub.errors import HfHubHTTPError
 
 from petl_bench.backbones.base import Backbone, Description
 from petl_bench.canonical import digest
-from petl_bench.errors import UserError, nearest, one_line
+from petl_bench.errors import AbsentError, UserError, nearest, one_line
 from petl_bench.registry import BACKBONES
 
 
@@ -60,7 +60,7 @@ def _from_hub(name: str) -> Path:
         return Path(snapshot_download(name, allow_patterns=["config.json", "*.safetensors"]))
     except (HfHubHTTPError, OSError, ValueError) as error:
         reason = str(error).strip().partition("\n")[0].removeprefix("Got: ")
-        raise UserError(
+        raise AbsentError(
             f"backbone {name}: not in the hub cache {constants.HF_HUB_CACHE} and the Hugging Face hub gave nothing "
             f"({reason}); pass a local copy with --backbone FOLDER (config.json and model.safetensors), or "
             "--backbone mini"

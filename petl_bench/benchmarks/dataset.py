@@ -16,7 +16,7 @@ import numpy.typing as npt
 from petl_bench.benchmarks.fingerprint import content_hashes
 from petl_bench.canonical import digest
 from petl_bench.cards import BenchmarkCard
-from petl_bench.errors import UserError, nearest
+from petl_bench.errors import AbsentError, UserError, nearest
 from petl_bench.registry import LAYOUTS
 from petl_bench.seeds import derive_seed
 
@@ -138,7 +138,7 @@ def open_dataset(name: str, card: BenchmarkCard, folder: Path, limit: int | None
     try:
         clips = layout.scan()
     except MissingDataError as error:
-        raise UserError(f"{name}: {error}; {_how_to_get(card)}") from error
+        raise AbsentError(f"{name}: {error}; {_how_to_get(card)}") from error
     _check_clips(name, clips, layout.folds)
     labels = {clip.label for clip in clips}
     if card.classes is not None:

@@ -34,9 +34,10 @@ def sweep(
     ),
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Try runs again that failed before.")] = False,
 ) -> None:
-    """Run a study and write its page.
+    """Run a study and write its page, --out/CARD/README.md.
 
-    Runs are shared with every other study and with run: what is on record is not trained again.
+    Runs are shared with every other study and with run: what is on record is not trained again. The page of a quick
+    version, or of one that flags change, has a folder of its own.
     """
     from petl_bench.card_files import find_card, read_card
     from petl_bench.errors import UserError
@@ -55,6 +56,7 @@ def sweep(
         epochs=epochs,
         limit=limit,
     )
+    given = options
     if small:
         study, options = quick(study, options)
     try:
@@ -77,7 +79,8 @@ def sweep(
         print(line)
     if plan:
         return
-    if absent := [bench for bench in benches if bench.workbench is None]:
+    here, absent = [b for b in benches if b.workbench is not None], [b for b in benches if b.workbench is None]
+    if not here:
         raise UserError(absent[0].lacking)
 
     from rich.console import Console
@@ -86,17 +89,25 @@ def sweep(
 
     failed = []
     with Screen(Console()) as screen:
-        for bench in benches:
+        for bench in here:
             failed += train(bench, tree, screen, retry_failed=retry_failed).failed
     indexed = {run.record.run_info.run_key: run for run in read_runs(tree)[0]}
-    name = file.name + ("-quick" if small else "")
+    mark = [
+        f"{name} {_listed(value)}" for name, value in vars(given).items() if value is not None and name != "data_dir"
+    ]
+    folder = out / (file.name + "-quick" * small + "-varied" * bool(mark))
+    said = ", ".join([*["its quick version"] * small, *mark])
+    reasons = [f"{run.title}: {reason}" for run, reason in failed]
     try:
-        for path in write_page(study, benches, indexed, tree.run_folders(), out / name, _mark(options, small)):
+        for path in write_page(study, benches, indexed, tree.run_folders(), folder, said, reasons):
             print(path)
     except OSError as error:
         raise UserError(f"--out {out}: cannot be written to ({error.strerror or error})") from error
+    for bench in absent:
+        typer.echo(f"petl-bench: not run: {bench.lacking}", err=True)
     if failed:
         screen.list_failures(failed)
+    if failed or absent:
         raise typer.Exit(1)
 
 
@@ -110,7 +121,9 @@ def _plan(forecasts: list[Forecast]) -> list[str]:
         elif of.done == of.runs:
             lines.append(f"{runs}, all on record")
         else:
-            lines.append(f"{runs}, {of.done} on record; about {_duration(of.seconds or 0)} ({of.basis})")
+            failed = f", {of.failed} failed before" if of.failed else ""
+            took = f"about {_duration(of.seconds or 0)} ({of.basis})" if of.basis else "nothing left to train"
+            lines.append(f"{runs}, {of.done} on record{failed}; {took}")
     return lines
 
 
@@ -118,13 +131,6 @@ def _duration(seconds: float) -> str:
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
-
-
-def _mark(options: object, small: bool) -> str:
-    """What makes a study smaller than its card, in words; empty where nothing does."""
-    said = {name: getattr(options, name) for name in ("seeds", "folds", "epochs", "limit")}
-    words = [f"{name} {_listed(value)}" for name, value in said.items() if value is not None]
-    return ", ".join([*(["quick version of the study"] if small else []), *words])
 
 
 def _listed(value: object) -> str:

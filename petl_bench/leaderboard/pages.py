@@ -131,13 +131,14 @@ def _scores(report: Data) -> str:
             **({"": row["letters"]} if letters else {}),
             "runs": f"{row['runs']}/{row['expected_runs']}",
             "s/run": f"{row['seconds']:.1f}",
-            "published": escaped("; ".join(_published(reference) for reference in row["published"])) or "-",
+            "published": escaped("; ".join(published(reference) for reference in row["published"])) or "-",
         }
         lines.append(line)
     return _table(lines)
 
 
-def _published(reference: Data) -> str:
+def published(reference: Data) -> str:
+    """A published value with its source and configuration."""
     configuration = f", {reference['configuration']}" if reference["configuration"] else ""
     return f"{reference['accuracy']:.2f} ({reference['source']}{configuration})"
 
@@ -180,5 +181,5 @@ def _csv_row(report: Data, row: Data) -> Data:
         **{key: training[key] for key in ("epochs", "batch_size", "precision")},
         "seeds": " ".join(map(str, row["seeds"])),
         **{f"parameters_{role}": row["parameters"].get(role, 0) for role in ROLES},
-        "published": "; ".join(_published(reference) for reference in row["published"]),
+        "published": "; ".join(published(reference) for reference in row["published"]),
     }

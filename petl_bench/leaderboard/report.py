@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from statistics import median
 from typing import Any
 
-from petl_bench.canonical import digest
+from petl_bench.canonical import canonical, digest
 from petl_bench.card_files import card_files, read_card
 from petl_bench.cards import BenchmarkCard
 from petl_bench.errors import UserError
@@ -27,6 +27,7 @@ MOST_COMPARED = 60
 """Rows up to which all pairs are tested."""
 
 Data = dict[str, Any]
+OF_CODE = ("optimizer", "numerics_version")
 
 
 def report(table: Table) -> Data:
@@ -52,8 +53,8 @@ def report(table: Table) -> Data:
         "test_clips": clips,
         "sources": sources,
         "limit": info["limit"],
-        "training": spec.training.model_dump(mode="json", exclude={"optimizer", "numerics_version"}),
-        "protocol": spec.data.protocol.model_dump(mode="json"),
+        "training": {key: value for key, value in canonical(spec.training).items() if key not in OF_CODE},
+        "protocol": canonical(spec.data.protocol),
         "unlike_published": unlike_published(table),
         "rows": rows,
         "notes": notes,

@@ -32,6 +32,25 @@ def quadratic_trend(levels: Sequence[Scores], positions: Sequence[float]) -> Est
     return contrast(levels, quadratic_weights(positions).tolist())
 
 
+def turning_point(levels: Sequence[Scores], direction: int) -> Quantity:
+    """One-sided p-value that some inner level scores above both outer ones (``direction`` 1), or below both (-1).
+
+    An inner level's p is the larger of its two tests (intersection-union, Berger, Technometrics 1982); the smallest
+    of these, times the number of inner levels. A curve that rises and levels off bends, but does not turn. Not
+    available below 3 levels, or where a test is lacking.
+    """
+    found = []
+    for inner in levels[1:-1]:
+        both = [contrast([inner, outer], [direction, -direction]) for outer in (levels[0], levels[-1])]
+        p_values = [
+            difference if isinstance(difference, NotAvailable) else difference.p_above(0) for difference in both
+        ]
+        if missing := [p for p in p_values if isinstance(p, NotAvailable)]:
+            return missing[0]
+        found.append(max(p for p in p_values if isinstance(p, float)))
+    return min(1.0, len(found) * min(found)) if found else NotAvailable("no level lies between others")
+
+
 def flat_region(scores: Mapping[str, float], margin: float) -> tuple[str, ...]:
     """Levels whose score is within ``margin`` of the best. Descriptive: no test."""
     best = max(scores.values())

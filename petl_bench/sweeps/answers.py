@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from petl_bench.canonical import flat
 from petl_bench.index import IndexedRun
 from petl_bench.leaderboard.tables import scores_of
 from petl_bench.stats.availability import NotAvailable, Quantity
@@ -19,7 +20,7 @@ from petl_bench.stats.equivalence import MarginTest, against_margin
 from petl_bench.stats.estimate import Estimate
 from petl_bench.stats.multiplicity import holm
 from petl_bench.stats.scores import Scores
-from petl_bench.stats.trend import linear_trend, quadratic_trend
+from petl_bench.stats.trend import linear_trend, turning_point
 from petl_bench.sweeps.card import Levels, SweepCard
 from petl_bench.sweeps.grid import show
 from petl_bench.sweeps.study import Bench, by_point
@@ -50,7 +51,7 @@ class Difference:
 
 @dataclass(frozen=True)
 class Trend:
-    """The slope of the score along an ordered factor, per ``unit``, and its curvature."""
+    """The slope of the score along an ordered factor, per ``unit``, and whether it turns in between."""
 
     benchmark: str
     where: str
@@ -58,7 +59,10 @@ class Trend:
     unit: str
     slope: Estimate
     holm_p: Quantity
-    curvature: Estimate | NotAvailable
+    optimum_p: Quantity
+    """Holm's p that some level between the outer ones is above both."""
+    dip_p: Quantity
+    """The same, below both."""
 
 
 @dataclass(frozen=True)
@@ -122,7 +126,7 @@ def varying(cells: Sequence[Cell]) -> list[str]:
 def _differences(card: SweepCard, cells: Sequence[Cell]) -> tuple[list[Difference], list[str]]:
     """Every cell less the baseline of its stratum."""
     lines, pairs = [], []
-    for where, stratum in _strata(card, cells, tuple(card.question.baseline)).items():
+    for where, stratum in _strata(card, cells, tuple(flat(card.question.baseline))).items():
         baseline = _baseline(card, stratum)
         if baseline is None:
             lines += [f"no baseline to compare with{f' ({where})' if where else ''}"] if card.question.baseline else []
@@ -134,14 +138,21 @@ def _differences(card: SweepCard, cells: Sequence[Cell]) -> tuple[list[Differenc
                     lines.append(difference.reason)
                 else:
                     pairs.append((where, cell, baseline, difference))
-    adjusted = holm([difference.p_value for *_, difference in pairs])
+    adjusted = holm([_identical(difference) or difference.p_value for *_, difference in pairs])
     tests: Sequence[MarginTest | None] = [None] * len(pairs)
     if card.question.margin and pairs:
         tests = against_margin([difference for *_, difference in pairs], card.question.margin / 100)
     return [
-        Difference(cell, baseline, where, difference, p, verdict(difference, p, test), test)
+        Difference(cell, baseline, where, difference, p, _identical(difference) or verdict(difference, p, test), test)
         for (where, cell, baseline, difference), p, test in zip(pairs, adjusted, tests, strict=True)
     ], list(dict.fromkeys(lines))
+
+
+def _identical(difference: Estimate) -> NotAvailable | None:
+    """Why a difference is no test: every prediction is the same. Such pairs are no part of a family."""
+    if difference.standard_error == 0.0 and difference.value == 0.0:
+        return NotAvailable("identical: the same predictions, clip by clip")
+    return None
 
 
 def _trends(card: SweepCard, cells: Sequence[Cell]) -> list[Trend]:
@@ -152,26 +163,27 @@ def _trends(card: SweepCard, cells: Sequence[Cell]) -> list[Trend]:
     found = []
     for where, stratum in _strata(card, cells, (factor,)).items():
         its = [cell for cell in stratum if _plain(card, cell) and isinstance(cell.levels.get(factor), int | float)]
+        its.sort(key=lambda cell: float(cell.levels[factor]))
         values = [float(cell.levels[factor]) for cell in its]
         if len(set(values)) < 3:
             continue
         doublings = min(values) > 0
-        positions = [math.log2(value) for value in values] if doublings else values
         scores = [cell.scores for cell in its]
-        slope = linear_trend(scores, positions)
+        slope = linear_trend(scores, [math.log2(value) for value in values] if doublings else values)
         if not isinstance(slope, NotAvailable):
             unit = f"doubling of {factor}" if doublings else f"unit of {factor}"
-            found.append((where, unit, slope, quadratic_trend(scores, positions)))
-    adjusted = holm([slope.p_value for _, _, slope, _ in found])
+            found.append((where, unit, slope, turning_point(scores, 1), turning_point(scores, -1)))
+    slopes = holm([slope.p_value for _, _, slope, _, _ in found])
+    turns = holm([turn for *_, optimum, dip in found for turn in (optimum, dip)])
     return [
-        Trend(cells[0].levels["benchmark"], where, factor, unit, slope, p, curvature)
-        for (where, unit, slope, curvature), p in zip(found, adjusted, strict=True)
+        Trend(cells[0].levels["benchmark"], where, factor, unit, slope, p, optimum_p, dip_p)
+        for (where, unit, slope, _, _), p, optimum_p, dip_p in zip(found, slopes, turns[::2], turns[1::2], strict=True)
     ]
 
 
 def _interactions(card: SweepCard, cells: Sequence[Cell]) -> list[Interaction]:
     """(level - baseline) on the first level of the question's factor, less the same on each other level."""
-    factor, changed = card.question.interaction, tuple(card.question.baseline)
+    factor, changed = card.question.interaction, tuple(flat(card.question.baseline))
     if not factor or not changed:
         return []
     found: list[tuple[str, Cell, Cell, Any, Any, Estimate]] = []
@@ -203,6 +215,8 @@ def _interactions(card: SweepCard, cells: Sequence[Cell]) -> list[Interaction]:
 
 def _strata(card: SweepCard, cells: Sequence[Cell], free: tuple[str, ...]) -> dict[str, list[Cell]]:
     """Cells that are equal in all factors of the grid but ``free``, under what they have in common, in words."""
+    if "method" in free:
+        free = (*free, *card.own_factors)
     changing = [name for name in varying(cells) if name not in free and name in _grid_factors(card)]
     if card.arms and "arm" not in (*free, *changing):
         changing.insert(0, "arm")  # what a sentence is about, also where there is but one
@@ -215,8 +229,7 @@ def _strata(card: SweepCard, cells: Sequence[Cell], free: tuple[str, ...]) -> di
 
 def _grid_factors(card: SweepCard) -> set[str]:
     """The factors that the grid itself varies, without those that single points add."""
-    own = [factor for method in card.methods for factor in card.factors_of(method)]
-    return {"benchmark", "method", "arm", *card.factors, *own}
+    return {"benchmark", "method", "arm", *card.every_factor}
 
 
 def _plain(card: SweepCard, cell: Cell) -> bool:
@@ -225,7 +238,7 @@ def _plain(card: SweepCard, cell: Cell) -> bool:
 
 
 def _baseline(card: SweepCard, cells: Sequence[Cell]) -> Cell | None:
-    wanted = card.question.baseline
+    wanted = flat(card.question.baseline)
     fits = [
         cell
         for cell in cells

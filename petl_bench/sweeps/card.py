@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, PositiveFloat, PositiveInt, field_validator, model_validator
+from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
 from petl_bench.canonical import flat
 from petl_bench.cards import Card
 
+RESERVED = ("benchmark", "method", "arm")
 Levels = dict[str, Any]
 """A level for each of some factors, by dotted name."""
 
@@ -24,9 +25,13 @@ class Search(Card):
 
 
 class Claim(Card):
-    """A published difference, in points: what ``levels`` are said to score above the question's baseline."""
+    """A published difference, in points: what ``levels`` are said to score above the question's baseline.
+
+    ``where``: the levels of other factors that it was found with; it is weighed there alone.
+    """
 
     levels: Annotated[Levels, Field(min_length=1)]
+    where: Levels = {}
     points: float
     source: str
 
@@ -72,13 +77,8 @@ class Quick(Card):
     folds: tuple[int, ...] | None = None
     epochs: PositiveInt | None = None
     limit: PositiveInt | None = None
-    grid: dict[str, tuple[Any, ...]] = {}
+    grid: dict[str, Any] = {}
     arms: tuple[str, ...] | None = None
-
-    @field_validator("grid", mode="before")
-    @classmethod
-    def _names_are_flat(cls, grid: Any) -> Any:
-        return flat(grid) if isinstance(grid, Mapping) else grid
 
 
 class SweepCard(Card):
@@ -87,7 +87,7 @@ class SweepCard(Card):
     grid: levels by factor; all combinations are run. A table named after a method holds factors of that method alone.
     arms: settings by name, each of which is combined with the whole grid. point: single combinations beside the grid.
     exclude: combinations left out; a list stands for each of its values. figures: ``convergence``, and ``folds`` for a
-    per-fold table, beside the study's own figure.
+    per-fold table, beside the study's own figure. notes: what a reader of the page must know.
     """
 
     title: str
@@ -105,6 +105,7 @@ class SweepCard(Card):
     quick: Quick = Quick()
     figures: tuple[Literal["convergence", "folds"], ...] = ()
     beside: tuple[Beside, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @model_validator(mode="after")
     def _grid_or_search(self) -> SweepCard:
@@ -113,27 +114,70 @@ class SweepCard(Card):
         return self
 
     @model_validator(mode="after")
-    def _every_factor_has_levels(self) -> SweepCard:
-        for where, factors in (("grid", self.factors), *((name, self.factors_of(name)) for name in self.methods)):
-            for factor, levels in factors.items():
-                if not isinstance(levels, list | tuple) or not levels:
-                    raise ValueError(f"{where}: {factor} = {levels!r} is not a list of levels")
+    def _nothing_stands_twice(self) -> SweepCard:
+        named = {name: getattr(self, name) for name in ("benchmarks", "methods", "seeds")}
+        for name, values in {**named, **self.every_factor}.items():
+            if not isinstance(values, list | tuple) or not values:
+                raise ValueError(f"{name} = {values!r} is not a list of levels")
+            if twice := [value for at, value in enumerate(values) if value in values[:at]]:
+                raise ValueError(f"{name}: {twice[0]!r} stands in it twice")
         return self
 
     @model_validator(mode="after")
-    def _names_of_factors_are_known(self) -> SweepCard:
-        known = self.known_factors
-        said = [("question.ordered", self.question.ordered), ("question.interaction", self.question.interaction)]
-        said += [("question.baseline", factor) for factor in self.question.baseline]
-        said += [("exclude", factor) for combination in self.exclude for factor in combination]
-        said += [("quick.grid", factor) for factor in self.quick.grid]
+    def _levels_are_values(self) -> SweepCard:
+        levels = [(name, level) for name, levels in self.every_factor.items() for level in levels]
+        for name, level in [*levels, *(pair for point in self.point for pair in flat(point).items())]:
+            parts = level if isinstance(level, list) else [level]
+            if not all(isinstance(part, str | int | float) for part in parts):
+                raise ValueError(f"{name} = {level!r} is neither a number, a word nor a list of these")
+        for name in self.every_factor:
+            if name in RESERVED:
+                raise ValueError(f"grid: '{name}' is no factor of its own: use benchmarks, methods or [arms.NAME]")
+        return self
+
+    @model_validator(mode="after")
+    def _names_are_known(self) -> SweepCard:
+        known, question = self.known_factors, self.question
+        claim = question.claim
+        said = [("question.ordered", question.ordered), ("question.interaction", question.interaction)]
+        said += [("question.baseline", factor) for factor in flat(question.baseline)]
+        said += [("exclude", factor) for combination in self.exclude for factor in flat(combination)]
+        said += [("question.claim", factor) for factor in flat({**claim.levels, **claim.where} if claim else {})]
+        said += [("quick.grid", factor) for factor in SweepCard.split(self.quick.grid, self.methods)]
         for where, factor in said:
             if factor and factor not in known:
                 raise ValueError(f"{where}: '{factor}' is no factor of the study; factors: {', '.join(sorted(known))}")
-        for arm in self.quick.arms or ():
-            if arm not in self.arms:
-                raise ValueError(f"quick.arms: no arm is called '{arm}'; arms: {', '.join(self.arms)}")
+        if not all(self.exclude):
+            raise ValueError("exclude: an empty table leaves nothing")
+        for where, arms in (
+            ("quick.arms", self.quick.arms or ()),
+            ("point", [p["arm"] for p in self.point if "arm" in p]),
+        ):
+            for arm in arms:
+                if arm not in self.arms:
+                    raise ValueError(f"{where}: no arm is called '{arm}'; arms: {', '.join(self.arms) or 'none'}")
+        for arm, settings in self.arms.items():
+            if both := sorted(flat(settings).keys() & self.every_factor.keys()):
+                raise ValueError(f"arms.{arm}: '{both[0]}' is a factor of the grid too")
         return self
+
+    @model_validator(mode="after")
+    def _question_fits_the_levels(self) -> SweepCard:
+        levels = {"benchmark": self.benchmarks, "method": self.methods, "arm": tuple(self.arms), **self.every_factor}
+        for factor, level in flat(self.question.baseline).items():
+            if factor in levels and level not in levels[factor]:
+                raise ValueError(
+                    f"question.baseline: {factor} = {level!r} is none of its levels, {list(levels[factor])}"
+                )
+        ordered = levels.get(self.question.ordered, ())
+        if not all(isinstance(level, int | float) and not isinstance(level, bool) for level in ordered):
+            raise ValueError(f"question.ordered: the levels of {self.question.ordered} are no numbers")
+        return self
+
+    @property
+    def every_factor(self) -> dict[str, Any]:
+        """Levels by factor, those of single methods too."""
+        return {**self.factors, **{k: v for method in self.methods for k, v in self.factors_of(method).items()}}
 
     @property
     def factors(self) -> dict[str, Any]:
@@ -142,15 +186,25 @@ class SweepCard(Card):
 
     def factors_of(self, method: str) -> dict[str, Any]:
         """The factors of one method alone."""
-        levels = (self.grid or {}).get(method)
-        return flat(levels) if self._of_method(method) and isinstance(levels, Mapping) else {}
+        return flat((self.grid or {})[method]) if self._of_method(method) else {}
+
+    @property
+    def own_factors(self) -> set[str]:
+        """The factors that some method has for itself."""
+        return {factor for method in self.methods for factor in self.factors_of(method)} - self.factors.keys()
 
     @property
     def known_factors(self) -> set[str]:
         """All that combinations may differ in."""
-        own = [factor for method in self.methods for factor in self.factors_of(method)]
         single = [factor for point in self.point for factor in flat(point)]
-        return {"benchmark", "method", *self.factors, *own, *single, *(["arm"] if self.arms else [])}
+        return {"benchmark", "method", *self.every_factor, *single, *(["arm"] if self.arms else [])}
+
+    @staticmethod
+    def split(grid: Mapping[str, Any], methods: tuple[str, ...]) -> list[str]:
+        """The factors that a grid names, without the names of methods above them."""
+        tables = [flat(levels) if name in methods and isinstance(levels, Mapping) else flat({name: levels})
+                  for name, levels in grid.items()]  # fmt: skip
+        return [factor for table in tables for factor in table]
 
     def _of_method(self, name: str) -> bool:
         return name in self.methods and isinstance((self.grid or {}).get(name), Mapping)

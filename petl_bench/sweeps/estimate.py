@@ -11,6 +11,7 @@ from statistics import median
 import torch
 from torch import nn
 
+from petl_bench.canonical import flat
 from petl_bench.index import read_runs
 from petl_bench.plan import PlannedRun
 from petl_bench.records import RunRecord
@@ -106,4 +107,7 @@ class Throughput:
 
 def _kind(spec: RunSpec) -> tuple[object, ...]:
     """What throughput depends on, near enough."""
-    return spec.method.implementation, spec.data.features.frames, spec.training.batch_size, spec.training.precision
+    placement = flat(spec.method.hyperparameters.get("placement") or {})
+    adapted = str(placement.get("location")), str(placement.get("layers"))
+    recipe = spec.training.batch_size, spec.training.micro_batch_size, spec.training.precision
+    return spec.method.implementation, *adapted, spec.data.features.frames, *recipe

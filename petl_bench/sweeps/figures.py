@@ -10,6 +10,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import NullFormatter, NullLocator
 
 from petl_bench.leaderboard.figures import COLOURS, STYLE
@@ -23,34 +24,57 @@ MARKERS = "os^Dvp*"
 
 
 def figure_of(card: SweepCard, cells: Sequence[Cell]) -> Figure:
-    """One panel per benchmark."""
-    benchmarks = list(dict.fromkeys(cell.levels["benchmark"] for cell in cells))
+    """One panel per benchmark, and per arm of a curve."""
     factors = [name for name in varying(cells) if name != "benchmark"]
     ordered = card.question.ordered
+    numeric = [cell for cell in cells if isinstance(cell.levels.get(ordered), int | float)]
     with mpl.rc_context(STYLE):
-        if ordered in factors:
-            figure, panels = _panels(benchmarks, 4.6, 3.6)
-            for panel, benchmark in zip(panels, benchmarks, strict=True):
-                its = [cell for cell in cells if cell.levels["benchmark"] == benchmark]
-                _curve(panel, its, ordered, [name for name in factors if name != ordered])
+        if ordered in factors and numeric:
+            others = [name for name in factors if name not in (ordered, "arm")]
+            groups, lines = _grouped(numeric, ("benchmark", "arm")), _levels(numeric, others)
+            figure, panels = _panels(len(groups), 4.2, 3.4 + 0.2 * len(lines))
+            for panel, its in zip(panels, groups.values(), strict=True):
+                _curve(panel, its, ordered, others, lines)
+                panel.sharey(panels[0])
+            if len(lines) > 1:
+                figure.legend(handles=_legend(others, lines), loc="outside lower center", fontsize=7)
         elif len(factors) in (2, 3) and _is_full(cells, factors):
             rows, columns = _levels(cells, factors[:1]), _levels(cells, factors[1:])
-            figure, panels = _panels(benchmarks, 1.6 + 1.25 * len(columns), 1.6 + 0.55 * len(rows))
-            for panel, benchmark in zip(panels, benchmarks, strict=True):
-                its = [cell for cell in cells if cell.levels["benchmark"] == benchmark]
+            groups = _grouped(cells, ("benchmark",))
+            figure, panels = _panels(len(groups), 1.6 + 1.25 * len(columns), 1.6 + 0.55 * len(rows))
+            for panel, its in zip(panels, groups.values(), strict=True):
                 _heat_map(panel, its, factors)
         else:
-            figure, panels = _panels(benchmarks, 5.6, 1.1 + 0.27 * len(cells) / len(benchmarks))
-            for panel, benchmark in zip(panels, benchmarks, strict=True):
-                _dots(panel, [cell for cell in cells if cell.levels["benchmark"] == benchmark], factors)
-        for panel, benchmark in zip(panels, benchmarks, strict=True):
-            panel.set_title(benchmark, loc="left", fontsize=9)
+            groups = _grouped(cells, ("benchmark",))
+            most = max(len(its) for its in groups.values())
+            figure, panels = _panels(len(groups), 6.4, 1.1 + 0.27 * most)
+            for panel, its in zip(panels, groups.values(), strict=True):
+                _dots(panel, its, factors)
+        for panel, title in zip(panels, groups, strict=True):
+            panel.set_title(title, loc="left", fontsize=9)
     return figure
 
 
-def _panels(names: Sequence[str], width: float, height: float) -> tuple[Figure, list[Axes]]:
-    figure = Figure(figsize=(width * len(names), height), layout="constrained")
-    return figure, list(figure.subplots(1, len(names), squeeze=False)[0])
+def _grouped(cells: Sequence[Cell], factors: Sequence[str]) -> dict[str, list[Cell]]:
+    """Cells that share the levels of some factors, under these in words."""
+    groups: dict[str, list[Cell]] = {}
+    for cell in cells:
+        name = ", ".join(show(cell.levels[factor]) for factor in factors if factor in cell.levels)
+        groups.setdefault(name, []).append(cell)
+    return groups
+
+
+def _legend(factors: Sequence[str], lines: Sequence[tuple[str, ...]]) -> list[Line2D]:
+    return [
+        Line2D([], [], color=COLOURS[at % len(COLOURS)], marker=MARKERS[at % len(MARKERS)], ms=4, lw=1.2,
+               label=", ".join(f"{n} {level}" for n, level in zip(factors, line, strict=True) if level != "null"))
+        for at, line in enumerate(lines)
+    ]  # fmt: skip
+
+
+def _panels(count: int, width: float, height: float) -> tuple[Figure, list[Axes]]:
+    figure = Figure(figsize=(width * count, height), layout="constrained")
+    return figure, list(figure.subplots(1, count, squeeze=False)[0])
 
 
 def _levels(cells: Sequence[Cell], factors: Sequence[str]) -> list[tuple[str, ...]]:
@@ -76,32 +100,28 @@ def _score(cell: Cell) -> tuple[float, float, float]:
     return value, value - 100 * max(0.0, interval.low), 100 * min(1.0, interval.high) - value
 
 
-def _curve(panel: Axes, cells: Sequence[Cell], factor: str, others: Sequence[str]) -> None:
+def _curve(
+    panel: Axes, cells: Sequence[Cell], factor: str, others: Sequence[str], lines: Sequence[tuple[str, ...]]
+) -> None:
     """A line per combination of the other factors, a little beside one another so that intervals can be told apart."""
-    numeric = [cell for cell in cells if isinstance(cell.levels.get(factor), int | float)]
-    values = sorted({float(cell.levels[factor]) for cell in numeric})
+    values = sorted({float(cell.levels[factor]) for cell in cells})
     doublings = values[0] > 0 and values[-1] >= 4 * values[0]
-    lines = _levels(numeric, others)
     for at, line in enumerate(lines):
-        its = [cell for cell in numeric if _levels([cell], others)[0] == line]
+        its = [cell for cell in cells if _levels([cell], others)[0] == line]
         its.sort(key=lambda cell: float(cell.levels[factor]))
-        shift = 0.03 * (at - (len(lines) - 1) / 2)
+        shift = 0.05 * (at - (len(lines) - 1) / 2)
         x = np.array([float(cell.levels[factor]) for cell in its])
         x = x * 2**shift if doublings else x + shift * (values[-1] - values[0]) / len(values)
-        scores = np.array([_score(cell) for cell in its])
-        label = ", ".join(f"{n} {level}" for n, level in zip(others, line, strict=True) if level != "null")
-        panel.errorbar(x, scores[:, 0], scores[:, 1:].T, label=label, capsize=2, lw=1.2, ms=4,
-                       color=COLOURS[at % len(COLOURS)], marker=MARKERS[at % len(MARKERS)],
-                       ls="-" if len(its) > 1 else "none")  # fmt: skip
+        scores = np.array([_score(cell) for cell in its]).reshape(-1, 3)
+        panel.errorbar(x, scores[:, 0], scores[:, 1:].T, capsize=2, lw=1.2, ms=4, color=COLOURS[at % len(COLOURS)],
+                       marker=MARKERS[at % len(MARKERS)], ls="-" if len(its) > 1 else "none")  # fmt: skip
     if doublings:
         panel.set_xscale("log", base=2)
         panel.xaxis.set_minor_locator(NullLocator())
         panel.xaxis.set_minor_formatter(NullFormatter())
     panel.set_xticks(values, [f"{value:g}" for value in values])
     panel.set_xlabel(factor)
-    panel.set_ylabel("test score, %")
-    if len(lines) > 1:
-        panel.legend(fontsize=7, loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=1 + (len(lines) > 4))
+    panel.set_ylabel("test score and 95% interval, %")
 
 
 def _heat_map(panel: Axes, cells: Sequence[Cell], factors: Sequence[str]) -> None:
@@ -125,7 +145,7 @@ def _heat_map(panel: Axes, cells: Sequence[Cell], factors: Sequence[str]) -> Non
     panel.set_xlabel(", ".join(factors[1:]))
     panel.set_ylabel(factors[0])
     bar: Any = panel.figure.colorbar(image, ax=panel)
-    bar.set_label("test score, %")
+    bar.set_label("test score and 95% interval, %")
 
 
 def _dots(panel: Axes, cells: Sequence[Cell], factors: Sequence[str]) -> None:
@@ -136,4 +156,4 @@ def _dots(panel: Axes, cells: Sequence[Cell], factors: Sequence[str]) -> None:
     labels = [", ".join(show(c.levels[name]) for name in factors if name in c.levels) for c in cells]
     panel.set_yticks(heights, labels)
     panel.set_ylim(-0.7, len(cells) - 0.3)
-    panel.set_xlabel("test score, %")
+    panel.set_xlabel("test score and 95% interval, %")

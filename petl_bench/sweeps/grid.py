@@ -9,18 +9,21 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from petl_bench.canonical import flat
+from petl_bench.card_files import check
 from petl_bench.cards import BenchmarkCard
 from petl_bench.errors import UserError
 from petl_bench.plan import Choice, Request, choose, given_settings
+from petl_bench.runspec import Precision
 from petl_bench.settings import resolve_settings
 from petl_bench.sweeps.card import Levels, SweepCard
+from petl_bench.switches import PROFILES
 
 TRAINING = ("batch_size", "epochs", "micro_batch_size")
 PROTOCOL = ("shots", "validation")
@@ -41,7 +44,6 @@ class Options:
     folds: tuple[int, ...] | None = None
     epochs: int | None = None
     limit: int | None = None
-    profile: str | None = None
 
 
 @dataclass(frozen=True)
@@ -72,17 +74,31 @@ def points(card: SweepCard, options: Options) -> list[Point]:
             request, choice = _request(card, options, levels)
             names = {"benchmark": choice.benchmark, "method": choice.methods[0].name}
             chosen.append(Point({**levels, **names}, request, choice))
+    if not chosen:
+        raise UserError("no combination is left")
     return chosen
 
 
 def quick(card: SweepCard, options: Options) -> tuple[SweepCard, Options]:
     """The small version of a study; what the command line says comes before it."""
     small = card.quick
-    grid = {**(card.grid or {}), **small.grid}
+    whole = card.grid or {}
+    grid: dict[str, Any] = flat({name: levels for name, levels in whole.items() if name not in card.methods})
+    grid |= {name: card.factors_of(name) for name in whole if name in card.methods}
+    for name, levels in small.grid.items():
+        if name in card.methods:
+            grid[name] = {**grid.get(name, {}), **flat(levels)}
+        else:
+            grid |= flat({name: levels})
     arms = {name: levels for name, levels in card.arms.items() if small.arms is None or name in small.arms}
-    shrunk = card.model_copy(update={"grid": grid, "arms": arms, "seeds": small.seeds or card.seeds[:1]})
+    points = tuple(point for point in card.point if "arm" not in point or point["arm"] in arms)
+    changes = {"grid": grid, "arms": arms, "point": points, "seeds": small.seeds or card.seeds[:1]}
+    shrunk = check(SweepCard, {**card.model_dump(exclude={"quick"}, exclude_unset=True), **changes}, "[quick]")
     given = {name: value for name, value in vars(options).items() if value is not None}
     of_card = {name: getattr(small, name) for name in ("benchmarks", "methods", "backbone", "folds", "epochs", "limit")}
+    if options.benchmarks is not None and options.folds is None and small.folds:
+        folds = [choose(Request((), name)).card.protocol.folds for name in options.benchmarks]
+        of_card["folds"] = tuple(fold for fold in small.folds if fold <= min(folds)) or (1,)
     return shrunk, replace(options, **{**of_card, **given})
 
 
@@ -90,7 +106,7 @@ def show(level: Any) -> str:
     """A level as a reader writes it."""
     if isinstance(level, str):
         return level
-    return f"{level:g}" if isinstance(level, float) else json.dumps(level)
+    return json.dumps(level)
 
 
 def _combinations(card: SweepCard, names: Levels) -> list[Levels]:
@@ -102,7 +118,7 @@ def _combinations(card: SweepCard, names: Levels) -> list[Levels]:
         for arm in arms
         for levels in product(*factors.values())
     ]
-    single = [{**names, **flat(point)} for point in card.point]
+    single = [{**names, **flat(point)} for point in card.point if _matches({**point, **names}, flat(point))]
     kept = [levels for levels in grid if not any(_matches(levels, flat(pattern)) for pattern in card.exclude)]
     return [*kept, *(levels for levels in single if levels not in kept)]
 
@@ -121,7 +137,7 @@ def _request(card: SweepCard, options: Options, levels: Levels) -> tuple[Request
     benchmark, method = settings.pop("benchmark"), settings.pop("method")
     if (arm := settings.pop("arm", None)) is not None:
         settings = {**flat(card.arms[arm]), **settings}
-    rules = {name: _rule(name, settings.pop(name)) for name in RULES if name in settings}
+    rules = {name: _one_of(name, settings.pop(name), RULES[name]) for name in RULES if name in settings}
     request = Request(
         methods=(method,),
         dataset=benchmark,
@@ -130,8 +146,8 @@ def _request(card: SweepCard, options: Options, levels: Levels) -> tuple[Request
         seeds=options.seeds or card.seeds,
         folds=options.folds,
         epochs=options.epochs,
-        profile=settings.pop("profile", options.profile or card.profile),
-        precision=settings.pop("precision", "fp32"),
+        profile=_one_of("profile", settings.pop("profile", card.profile), PROFILES),
+        precision=_one_of("precision", settings.pop("precision", "fp32"), get_args(Precision)),
         limit=options.limit,
     )
     choice = choose(request)
@@ -151,10 +167,10 @@ def _request(card: SweepCard, options: Options, levels: Levels) -> tuple[Request
     return request, choice
 
 
-def _rule(name: str, value: Any) -> str:
-    if value not in RULES[name]:
-        raise UserError(f"{name} = {show(value)}: one of {', '.join(RULES[name])}")
-    return str(value)
+def _one_of(name: str, value: Any, allowed: Iterable[str]) -> Any:
+    if value not in allowed:
+        raise UserError(f"{name} = {show(value)}: one of {', '.join(allowed)}")
+    return value
 
 
 def _usual(benchmark: str, request: Request) -> BenchmarkCard:

@@ -6,19 +6,22 @@ import csv
 import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Literal
 
 from tabulate import tabulate
 
+from petl_bench.card_files import card_files, read_card
+from petl_bench.cards import BenchmarkCard
 from petl_bench.files import write_atomically
 from petl_bench.index import IndexedRun
 from petl_bench.leaderboard.figures import Curve, convergence, save
 from petl_bench.leaderboard.folds import fold_lines, mean_and_sd, read_epochs
 from petl_bench.leaderboard.names import Namer
-from petl_bench.leaderboard.pages import escaped, ranges
+from petl_bench.leaderboard.pages import escaped, published, ranges
 from petl_bench.leaderboard.report import unlike_published
 from petl_bench.leaderboard.tables import make_tables
 from petl_bench.records import RunRecord
-from petl_bench.stats.availability import NotAvailable
+from petl_bench.stats.availability import NotAvailable, Quantity
 from petl_bench.stats.describe import describe
 from petl_bench.sweeps.answers import Answer, Cell, Difference, answer, cells_of, varying
 from petl_bench.sweeps.card import Beside, SweepCard
@@ -39,10 +42,11 @@ def write_page(
     folders: Mapping[str, Path],
     out: Path,
     mark: str = "",
+    failures: Sequence[str] = (),
 ) -> list[Path]:
-    """Write ``README.md``, ``rows.csv`` and the figures of a study into a folder.
+    """Write ``README.md``, ``rows.csv`` and the figures of a study into a folder, where there are runs.
 
-    ``mark`` says what makes the study smaller than its card. Nothing is written where no run is on record.
+    ``mark`` says what makes the study another one than its card's, ``failures`` are lines about failed runs.
     """
     cells: list[Cell] = []
     lacking: list[str] = []
@@ -57,7 +61,7 @@ def write_page(
     extra = []
     if "convergence" in card.figures:
         extra = _convergence(cells, folders, out)
-    text = _page(card, said, benches, folders, [path.name for path in extra if path.suffix == ".png"], mark)
+    text = _page(card, said, benches, folders, [path.name for path in extra if path.suffix == ".png"], mark, failures)
     write_atomically(out / "README.md", text.encode())
     write_atomically(out / "rows.csv", _csv(said).encode())
     return [out / "README.md", out / "rows.csv", *paths, *extra]
@@ -70,10 +74,11 @@ def _page(
     folders: Mapping[str, Path],
     figures: Sequence[str],
     mark: str,
+    failures: Sequence[str],
 ) -> str:
     lines = [f"# {escaped(card.title)}", ""]
     if mark:
-        lines += [f"**Partial: {escaped(mark)}.**", ""]
+        lines += [f"**Not the whole study of the card: {escaped(mark)}.**", ""]
     lines += [*(f"- {escaped(sentence)}" for sentence in sentences(card.question, said)), ""]
     lines += ["![scores with 95% intervals](figure.png)", ""]
     for benchmark in dict.fromkeys(cell.levels["benchmark"] for cell in said.cells):
@@ -84,23 +89,33 @@ def _page(
     for beside in card.beside:
         lines += _beside(beside)
     lines += [f"![training loss and validation accuracy by epoch]({name})\n" for name in figures]
-    lines += ["## Notes", "", *(f"- {escaped(note)}" for note in _notes(card, said, benches))]
+    lines += ["## Notes", "", *(f"- {escaped(note)}" for note in _notes(card, said, benches, failures))]
     return "\n".join(lines).rstrip() + "\n"
 
 
 def _conditions(cells: Sequence[Cell]) -> str:
     record = cells[0].runs[0].record
-    spec, clips = record.spec, record.meta_info.dataset_info["clips"]
+    spec = record.spec
     seeds = sorted({run.record.spec.seed for cell in cells for run in cell.runs})
     folds = sorted({run.record.spec.fold for cell in cells for run in cell.runs})
-    protocol = spec.data.protocol
-    where = f"folds {ranges(folds)} of {protocol.folds}" if protocol.folds > 1 else "one split"
+    where = f"folds {ranges(folds)} of {spec.data.protocol.folds}" if spec.data.protocol.folds > 1 else "one split"
+    trained, epochs = _span(cells, "clips"), _span(cells, "epochs")
     backbones = ", ".join(sorted({str(c.runs[0].record.meta_info.model_info["name"]) for c in cells}))
     return (
         f"Backbone {backbones}; {spec.data.metric.replace('_', ' ')}, percent, of {len(cells[0].scores.clip_ids):,} "
-        f"test clips of {cells[0].scores.source_count:,} sources; {where}, {clips['train']:,} training clips in fold "
-        f"{spec.fold}; seeds {ranges(seeds)}."
+        f"test clips of {cells[0].scores.source_count:,} sources; {where}, {trained} training clips; {epochs} epochs; "
+        f"seeds {ranges(seeds)}."
     )
+
+
+def _span(cells: Sequence[Cell], what: Literal["clips", "epochs"]) -> str:
+    """The least and the most of training clips or epochs."""
+    records = [run.record for cell in cells for run in cell.runs]
+    numbers = {
+        record.meta_info.dataset_info["clips"]["train"] if what == "clips" else record.spec.training.epochs
+        for record in records
+    }
+    return f"{min(numbers):,}" if len(numbers) == 1 else f"{min(numbers):,} to {max(numbers):,}"
 
 
 def _table(cells: Sequence[Cell], said: Answer) -> str:
@@ -132,9 +147,21 @@ def _difference(difference: Difference) -> Row:
     return {
         "to baseline": f"{100 * difference.estimate.value:+.2f}",
         "95% of it": _bounds(difference.estimate.interval(), sign="+"),
-        "p Holm": "-" if isinstance(difference.holm_p, NotAvailable) else f"{difference.holm_p:.4f}",
-        "verdict": "no test" if isinstance(difference.verdict, NotAvailable) else str(difference.verdict),
+        "p Holm": _p(difference.holm_p),
+        "verdict": _verdict(difference),
     }
+
+
+def _verdict(difference: Difference) -> str:
+    if isinstance(difference.verdict, NotAvailable):
+        return "identical" if difference.verdict.reason.startswith("identical") else "no test"
+    return str(difference.verdict)
+
+
+def _p(value: Quantity) -> str:
+    if isinstance(value, NotAvailable):
+        return "-"
+    return "<.0001" if value < 1e-4 else f"{value:.4f}"
 
 
 def _bounds(interval: object, sign: str = "") -> str:
@@ -145,10 +172,16 @@ def _bounds(interval: object, sign: str = "") -> str:
 
 
 def _published(record: RunRecord, namer: Namer) -> str:
-    """Published values of the card that a run equals on its benchmark."""
-    card, benchmark = namer.name(record).card, record.meta_info.dataset_info["name"]
-    found = [reference for reference in (card.reference if card else ()) if reference.benchmark == benchmark]
-    return "; ".join(f"{reference.accuracy:.2f} ({reference.source})" for reference in found)
+    """Published values of the card that a run equals, where the run has its benchmark's own recipe and protocol."""
+    card, benchmark = namer.name(record).card, str(record.meta_info.dataset_info["name"])
+    if card is None or benchmark not in card_files("benchmarks"):
+        return ""
+    usual, spec = read_card(card_files("benchmarks")[benchmark], BenchmarkCard), record.spec
+    ours = (spec.training.batch_size, spec.training.micro_batch_size, spec.data.protocol)
+    if ours != (usual.training.batch_size, usual.training.micro_batch_size, usual.protocol):
+        return ""
+    found = [reference for reference in card.reference if reference.benchmark == benchmark]
+    return "; ".join(published(reference.model_dump()) for reference in found)
 
 
 def _folds(cell: Cell, folders: Mapping[str, Path]) -> str:
@@ -190,12 +223,14 @@ def _convergence(cells: Sequence[Cell], folders: Mapping[str, Path], out: Path) 
     return paths
 
 
-def _notes(card: SweepCard, said: Answer, benches: Sequence[Bench]) -> list[str]:
-    notes = list(said.lacking)
+def _notes(card: SweepCard, said: Answer, benches: Sequence[Bench], failures: Sequence[str]) -> list[str]:
+    notes = [*card.notes, *said.lacking]
     notes += [f"{bench.name}: not run here, {bench.lacking}" for bench in benches if bench.lacking]
+    notes += [f"failed: {failure}" for failure in failures]
     missing = sum(cell.due - len(cell.runs) for cell in said.cells)
     if missing:
-        notes.append(f"{missing} runs are missing: the same command goes on with them")
+        again = " (--retry-failed tries those that failed again)" if failures else ""
+        notes.append(f"{missing} runs are missing: the same command goes on with them{again}")
     if any(number := shared(bench) for bench in benches):
         notes.append(f"{number} runs serve more than one combination, which are the same experiment")
     for bench in benches:

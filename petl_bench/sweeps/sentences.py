@@ -70,6 +70,10 @@ def detectable(estimate: Estimate) -> float | None:
     return None if isinstance(error, NotAvailable) else detection_factor() * error
 
 
+def _clear(holm_p: Quantity) -> bool:
+    return not isinstance(holm_p, NotAvailable) and holm_p < 0.05
+
+
 def _on(compared: Difference | Interaction | Trend) -> str:
     benchmark = compared.benchmark if isinstance(compared, Trend) else compared.cell.levels["benchmark"]
     return f"On {benchmark}{f' with {compared.where}' if compared.where else ''}: "
@@ -90,7 +94,7 @@ def _claimed(claim: Claim, answer: Answer) -> list[Difference]:
         difference
         for difference in answer.differences
         if set(_unlike(difference)) == set(claim.levels)
-        and all(difference.cell.levels.get(name) == level for name, level in claim.levels.items())
+        and all(difference.cell.levels.get(name) == level for name, level in {**claim.levels, **claim.where}.items())
     ]
 
 
@@ -100,9 +104,15 @@ def _claim(claim: Claim, difference: Difference) -> str:
     if isinstance(bounds, NotAvailable):
         weighed = f"{said}; these runs have no interval to weigh that with."
     elif bounds.low <= claim.points / 100 <= bounds.high:
-        weighed = f"{said}, which these runs cannot rule out."
+        neither = ", nor that there is none" if bounds.low <= 0 <= bounds.high else ""
+        weighed = f"{said}, which these runs cannot rule out{neither}."
     else:
-        weighed = f"{said}; that lies outside the interval: not so on these clips with this backbone."
+        side = "below" if claim.points / 100 < bounds.low else "above"
+        less = (side == "below") == (claim.points < 0)
+        weighed = (
+            f"{said}, which is {side} the interval: on these clips with this backbone the effect is "
+            f"{'smaller than claimed, or the opposite' if less else 'larger than claimed'}."
+        )
     return f"{_single(difference)} {weighed}"
 
 
@@ -113,6 +123,8 @@ def _is_single(question: Question, difference: Difference) -> bool:
 
 def _single(difference: Difference) -> str:
     estimate = difference.estimate
+    if estimate.standard_error == 0.0 and estimate.value == 0.0:
+        return f"{_on(difference)}{changed(difference)} changes no prediction."
     return (
         f"{_on(difference)}{changed(difference)} makes {points(estimate.value)} points "
         f"({_test(estimate, difference.holm_p)}): {_verdict(difference)}.{_power(estimate)}"
@@ -134,12 +146,12 @@ def _worth_saying(question: Question, answer: Answer) -> list[Interaction]:
             for interaction in answer.interactions
             if all(interaction.cell.levels.get(name) == level for name, level in wanted.items())
         ]
-    clear = [i for i in answer.interactions if not isinstance(i.holm_p, NotAvailable) and i.holm_p < 0.05]
+    clear = [i for i in answer.interactions if _clear(i.holm_p)]
     return (clear or list(answer.interactions))[:LISTED]
 
 
 def _interaction(interaction: Interaction) -> str:
-    clear = not isinstance(interaction.holm_p, NotAvailable) and interaction.holm_p < 0.05
+    clear = _clear(interaction.holm_p)
     finding = "the effect differs" if clear else "no difference of the effect is shown"
     return (
         f"{_on(interaction)}what {changed(interaction)} makes is {points(interaction.estimate.value)} points "
@@ -150,16 +162,17 @@ def _interaction(interaction: Interaction) -> str:
 
 
 def _trend(trend: Trend) -> str:
-    clear = not isinstance(trend.holm_p, NotAvailable) and trend.holm_p < 0.05
+    clear = _clear(trend.holm_p)
     finding = ("a rise" if trend.slope.value > 0 else "a fall") if clear else "no trend is shown"
-    bend = ""
-    if not isinstance(trend.curvature, NotAvailable) and not isinstance(trend.curvature.p_value, NotAvailable):
-        bent = trend.curvature.p_value < 0.05
-        shape = "an optimum between the levels" if trend.curvature.value < 0 else "a dip between the levels"
-        bend = f" Curvature {p_value(trend.curvature.p_value)}: {shape if bent else 'no bend is shown'}."
+    turn = ""
+    for name, holm_p in (("an optimum", trend.optimum_p), ("a dip", trend.dip_p)):
+        if _clear(holm_p):
+            turn = f" There is {name} between the levels ({p_value(holm_p)} after Holm)."
+    if not turn and not isinstance(trend.optimum_p, NotAvailable):
+        turn = " No optimum between the levels is shown."
     return (
         f"{_on(trend)}{points(trend.slope.value)} points per {trend.unit} "
-        f"({_test(trend.slope, trend.holm_p)}): {finding}.{_power(trend.slope)}{bend}"
+        f"({_test(trend.slope, trend.holm_p)}): {finding}.{_power(trend.slope)}{turn}"
     )
 
 
@@ -170,7 +183,8 @@ def _differences(differences: Sequence[Difference]) -> list[str]:
     tested = [d for d in differences if not isinstance(d.holm_p, NotAvailable)]
     benchmark = differences[0].cell.levels["benchmark"]
     if not tested:
-        return [f"On {benchmark} none of the {len(differences)} differences to the baseline has a test."]
+        why = _reasons(differences)
+        return [f"On {benchmark} none of {len(differences)} differences to the baseline has a test: {why}."]
     least = sorted(size for d in tested if (size := detectable(d.estimate)) is not None)
     power = ""
     if least:
@@ -189,3 +203,8 @@ def _differences(differences: Sequence[Difference]) -> list[str]:
         f"On {benchmark} {len(clear)} of {len(tested)} differences to the baseline are significant after Holm: "
         f"{'; '.join(listed)}{more}.{power}"
     ]
+
+
+def _reasons(differences: Sequence[Difference]) -> str:
+    """Why differences have no test."""
+    return "; ".join(dict.fromkeys(d.verdict.reason for d in differences if isinstance(d.verdict, NotAvailable)))

@@ -8,10 +8,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from petl_bench.errors import UserError
-from petl_bench.plan import PlannedRun, Request, make_plan
+from petl_bench.canonical import digest
+from petl_bench.errors import AbsentError
+from petl_bench.plan import PlannedRun, Request, given_settings, make_plan
 from petl_bench.results import ResultsTree
 from petl_bench.runner import Outcome, Reporter, run_plan
+from petl_bench.settings import resolve_settings
 from petl_bench.sweeps.estimate import Throughput
 from petl_bench.sweeps.grid import Point
 
@@ -41,19 +43,22 @@ class Bench:
 
     @property
     def run_count(self) -> int:
-        """Runs asked for; without a workbench those of equal combinations count twice."""
+        """Runs there are to be, those that serve two combinations once."""
         if self.workbench is not None:
             return len({run.key for _, run in self.runs})
-        return sum(
-            len(point.request.folds or range(point.choice.card.protocol.folds)) * len(point.request.seeds)
+        runs = {
+            (experiment(point), fold, seed)
             for point in self.points
-        )
+            for fold in point.request.folds or range(1, point.choice.card.protocol.folds + 1)
+            for seed in point.request.seeds
+        }
+        return len(runs)
 
 
 def prepare(points: Sequence[Point], device: str) -> list[Bench]:
     """The combinations by data set and backbone, each planned as far as what it needs is here.
 
-    Raises UserError where a setting does not fit the backbone.
+    Raises UserError where a name is wrong or a setting does not fit the backbone.
     """
     from petl_bench.workbench import Workbench
 
@@ -65,13 +70,23 @@ def prepare(points: Sequence[Point], device: str) -> list[Bench]:
         request, choice = bench.request, bench.points[0].choice
         try:
             bench.workbench = Workbench.open(choice.benchmark, choice.card, request.data_dir, request.limit, device)
-        except UserError as error:
+        except AbsentError as error:
             bench.lacking = str(error)
             continue
         for point in bench.points:
             plan = make_plan(point.request, point.choice, bench.workbench.subject)
             bench.runs += [(point, replace(run, label=point.label)) for run in plan]
     return list(benches.values())
+
+
+def experiment(point: Point) -> str:
+    """What two combinations that are the same experiment share, as far as cards tell."""
+    request, choice = point.request, point.choice
+    method = choice.methods[0]
+    given = given_settings(request, method)
+    config, optimizer = resolve_settings(method, choice.benchmark, choice.card.backbone, given)
+    code = (method.implementation.name, method.implementation.source)
+    return digest([choice.card, code, config, optimizer, choice.switches, request.precision])
 
 
 @dataclass(frozen=True)
@@ -81,6 +96,7 @@ class Forecast:
     bench: Bench
     runs: int
     done: int | None
+    failed: int
     seconds: float | None
     basis: str
 
@@ -88,21 +104,21 @@ class Forecast:
 def forecast(bench: Bench, results: Path) -> Forecast:
     """Runs, those on record, and seconds for the rest from measured throughput."""
     if bench.workbench is None:
-        return Forecast(bench, bench.run_count, None, None, bench.lacking)
-    filed = ResultsTree(results).run_folders()
-    todo = list({run.key: run for _, run in bench.runs if run.key not in filed}.values())
+        return Forecast(bench, bench.run_count, None, 0, None, bench.lacking)
+    tree = ResultsTree(results)
+    runs = {run.key: run for _, run in bench.runs}
+    done = runs.keys() & tree.run_folders().keys()
+    failed = (runs.keys() & tree.failures().keys()) - done
     throughput = Throughput(bench.workbench, results)
-    seconds = throughput.seconds(todo)
-    return Forecast(bench, bench.run_count, bench.run_count - len(todo), seconds, throughput.basis)
+    seconds = throughput.seconds([run for key, run in runs.items() if key not in done | failed])
+    return Forecast(bench, bench.run_count, len(done), len(failed), seconds, throughput.basis)
 
 
-def train(
-    bench: Bench, tree: ResultsTree, reporter: Reporter, *, force: bool = False, retry_failed: bool = False
-) -> Outcome:
+def train(bench: Bench, tree: ResultsTree, reporter: Reporter, *, retry_failed: bool = False) -> Outcome:
     """Train what the tree does not hold yet."""
     assert bench.workbench is not None
     plan = tuple({run.key: run for _, run in bench.runs}.values())
-    return run_plan(plan, bench.workbench, tree, reporter, force=force, retry_failed=retry_failed)
+    return run_plan(plan, bench.workbench, tree, reporter, retry_failed=retry_failed)
 
 
 def by_point(bench: Bench) -> dict[int, list[PlannedRun]]:

@@ -9,6 +9,7 @@ from scipy import stats
 from petl_bench.stats.availability import NotAvailable
 from petl_bench.stats.engine import contrast
 from petl_bench.stats.estimate import Estimate
+from petl_bench.stats.scores import Scores
 from petl_bench.stats.trend import (
     flat_region,
     linear_trend,
@@ -16,6 +17,7 @@ from petl_bench.stats.trend import (
     page_trend,
     quadratic_trend,
     quadratic_weights,
+    turning_point,
 )
 from tests.stats.example import example, fold_table, scores_of
 
@@ -82,3 +84,20 @@ def test_page_needs_blocks_and_levels() -> None:
     one_fold = [scores_of([[1, 0]], [1, 1]) for _ in range(3)]
     for levels in (one_fold, [example("A"), example("B")]):
         assert page_trend(levels) == NotAvailable("Page's test needs 2 folds and 3 levels")
+
+
+def test_a_turn_needs_an_inner_level_beyond_both_outer_ones() -> None:
+    """The larger of two one-sided tests; a rise that levels off has none."""
+    random = np.random.default_rng(2)
+    base = random.standard_normal((3, 60))
+
+    def levels(*steps: float) -> list[Scores]:
+        return [scores_of(base + step + random.normal(0, 0.1, (3, 60)), np.repeat([1, 2, 3], 20)) for step in steps]
+
+    peak = levels(0.0, 0.5, 0.2)
+    tests = [contrast([peak[1], outer], [1, -1]) for outer in (peak[0], peak[2])]
+    assert turning_point(peak, 1) == max(test.p_above(0) for test in tests if isinstance(test, Estimate))  # type: ignore[type-var]
+    assert turning_point(peak, -1) > 0.5  # type: ignore[operator]
+    assert turning_point(levels(0.0, 0.5, 0.52), 1) > 0.2  # type: ignore[operator]
+    assert turning_point(levels(0.5, 0.0, 0.5), -1) < 0.001  # type: ignore[operator]
+    assert isinstance(turning_point(peak[:2], 1), NotAvailable)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from zlib import crc32
 
 import numpy as np
 import pytest
@@ -25,7 +26,7 @@ def cell(accuracy: float, /, **levels: Any) -> Cell:
     for fold in (1, 2, 3):
         ease = np.random.default_rng(fold).uniform(size=CLIPS)
         for seed in (0, 1, 2):
-            noise = np.random.default_rng([fold, seed, round(1000 * accuracy), len(str(levels))]).normal(0, 0.05, CLIPS)
+            noise = np.random.default_rng([fold, seed, crc32(str(levels).encode())]).normal(0, 0.05, CLIPS)
             right = (ease + noise < accuracy).astype(np.float64)
             ids = np.array([f"{fold}-{at}" for at in range(CLIPS)])
             runs.append(RunScores(fold, seed, ids, right))
@@ -99,7 +100,9 @@ def test_an_interaction_is_a_difference_of_differences() -> None:
                for line in lines)  # fmt: skip
 
 
-@pytest.mark.parametrize(("points", "words"), [(-20.0, "cannot rule out"), (-2.6, "lies outside the interval")])
+@pytest.mark.parametrize(
+    ("points", "words"), [(-20.0, "cannot rule out"), (-2.6, "larger than claimed"), (-60.0, "smaller than claimed")]
+)
 def test_a_claim_is_weighed_by_the_interval(points: float, words: str) -> None:
     claim = {"levels": {"batch_size": 16}, "points": points, "source": "somebody"}
     _, lines = said({"baseline": {"batch_size": 32}, "claim": claim}, GRID)
@@ -135,3 +138,41 @@ def test_a_sentence_names_the_arm_even_where_there_is_one() -> None:
     question = {"baseline": {"batch_size": 32}, "ordered": "batch_size"}
     _, lines = said(question, cells, grid={"batch_size": [8, 16, 32]}, arms={"same steps": {}})
     assert lines[0].startswith("On esc10 with arm = same steps: ")
+
+
+def test_an_optimum_is_claimed_only_where_the_score_turns() -> None:
+    """A curve that rises and levels off bends, but does not turn."""
+    for accuracies, words in (((0.3, 0.6, 0.65), "No optimum between the levels"), ((0.3, 0.8, 0.3), "an optimum")):
+        cells = [cell(a, batch_size=batch, norm="batch") for a, batch in zip(accuracies, (8, 16, 32), strict=True)]
+        _, lines = said({"ordered": "batch_size"}, cells)
+        assert words in lines[0]
+
+
+def test_identical_predictions_are_no_part_of_the_family() -> None:
+    """A defect that a method does not have changes nothing: that is not a test among others."""
+    same = [Cell({**GRID[2].levels, "batch_size": 8}, GRID[2].scores, (), 9), GRID[1], GRID[2]]
+    found, lines = said({"baseline": {"batch_size": 32}}, same)
+    identical, real = found.differences
+    assert "identical" in str(identical.verdict)
+    assert real.holm_p == real.estimate.p_value
+    assert "1 of 1 differences" in lines[-1]
+
+
+def test_a_method_is_compared_with_another_whatever_factors_each_has_alone() -> None:
+    grid = {"conformer": {"kernel_size": [1, 8]}, "lora": {"rank": [2]}}
+    cells = [
+        cell(0.6, method="conformer", kernel_size=1),
+        cell(0.8, method="conformer", kernel_size=8),
+        cell(0.5, method="lora", rank=2),
+    ]
+    question = {"baseline": {"method": "conformer", "kernel_size": 8}}
+    found, _ = said(question, cells, methods=["conformer", "lora"], grid=grid)
+    assert [d.cell for d in found.differences] == [cells[0], cells[2]]
+    assert not found.lacking
+
+
+def test_a_claim_is_weighed_only_where_it_was_made() -> None:
+    claim = {"levels": {"batch_size": 16}, "where": {"norm": "group"}, "points": 1.0, "source": "x"}
+    _, lines = said({"baseline": {"batch_size": 32}, "claim": claim}, GRID)
+    assert sum("were claimed" in line for line in lines) == 1
+    assert "norm = group" in lines[0]

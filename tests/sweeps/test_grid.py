@@ -115,6 +115,22 @@ WRONG = {
     ),
     "baseline": ({"question": {"baseline": {"norm": "batch"}}}, "'norm' is no factor"),
     "quick arm": ({"arms": {"a": {}}, "quick": {"arms": ["b"]}}, "no arm is called 'b'"),
+    "baseline level": (
+        {"grid": {"kernel_size": [1]}, "question": {"baseline": {"kernel_size": 9}}},
+        r"kernel_size = 9 is none of its levels, \[1\]",
+    ),
+    "no numbers": ({"grid": {"norm": ["batch"]}, "question": {"ordered": "norm"}}, "levels of norm are no numbers"),
+    "twice": ({"grid": {"kernel_size": [8, 8]}}, "kernel_size: 8 stands in it twice"),
+    "seeds": ({"seeds": [0, 0]}, "seeds: 0 stands in it twice"),
+    "point arm": ({"arms": {"a": {}}, "point": [{"arm": "b"}]}, "point: no arm is called 'b'; arms: a"),
+    "arm factor": ({"grid": {"arm": ["a"]}}, "'arm' is no factor of its own"),
+    "arm and grid": ({"grid": {"lr": [0.1]}, "arms": {"a": {"lr": 0.2}}}, "arms.a: 'lr' is a factor of the grid too"),
+    "profile": ({"grid": {"profile": ["publishd"]}}, "profile = publishd: one of corrected, published"),
+    "precision": ({"grid": {"precision": ["fp64"]}}, "precision = fp64: one of fp32, bf16"),
+    "claim": ({"question": {"claim": {"levels": {"a": 1}, "points": 1, "source": "x"}}}, "question.claim: 'a' is no"),
+    "exclude all": ({"exclude": [{}]}, "exclude: an empty table leaves nothing"),
+    "nothing": ({"grid": {"kernel_size": [1]}, "exclude": [{"kernel_size": 1}]}, "no combination is left"),
+    "table": ({"grid": {"kernel_size": [[{"a": 1}]]}}, "neither a number, a word nor a list"),
     "micro": ({"grid": {"micro_batch_size": [32]}}, "micro_batch_size = 32 is not below batch_size = 32"),
     "key": ({"questoin": {}}, "unknown key 'questoin' .did you mean 'question'"),
 }
@@ -143,3 +159,27 @@ def test_the_batch_size_study_separates_statistics_from_noise() -> None:
     (accumulated,) = [point for point in found if "micro_batch_size" in point.levels]
     training = accumulated.choice.card.training
     assert (training.batch_size, training.micro_batch_size) == (32, 16)
+
+
+def test_a_point_belongs_to_the_method_and_benchmark_that_it_names() -> None:
+    point = {"method": "lora", "rank": 3}
+    found = points(card_of(methods=["conformer", "lora"], point=[point]), Options())
+    assert [(p.levels["method"], p.label) for p in found] == [("conformer", ""), ("lora", ""), ("lora", "rank = 3")]
+
+
+def test_quick_changes_factors_of_single_methods_and_drops_points_of_other_arms() -> None:
+    card = card_of(
+        methods=["conformer", "lora"],
+        grid={"lora": {"rank": [2, 4]}},
+        arms={"a": {}, "b": {"epochs": 3}},
+        point=[{"arm": "b", "lr": 0.1}],
+        quick={"grid": {"lora": {"rank": [8]}}, "arms": ["a"]},
+    )
+    assert [point.label for point in points(*quick(card, Options()))] == ["a", "a, rank = 8"]
+
+
+def test_no_shipped_study_runs_what_a_switch_cannot_change() -> None:
+    card = read_card(card_files("sweeps")["defects"], SweepCard)
+    arms = {(point.levels["method"], point.levels["arm"]) for point in points(card, Options())}
+    assert ("lora", "LoRA scaled by the reduction rate") in arms
+    assert ("conformer", "LoRA scaled by the reduction rate") not in arms

@@ -42,12 +42,12 @@ def test_studies_share_runs_and_end_in_their_pages(command: Command) -> None:
     assert (code, err) == (0, "")
     assert "9 runs to train" in out
     assert "[1/9] conformer (kernel_size = 1) on synthetic, fold 1, seed 0: test " in out
-    page = Path("leaderboard/first/README.md").read_text()
-    assert page.startswith("# Which kernel?\n\n**Partial: folds 1, 2, 3, epochs 1, limit 2.**")
+    page = Path("leaderboard/first-varied/README.md").read_text()
+    assert page.startswith("# Which kernel?\n\n**Not the whole study of the card: folds 1, 2, 3, epochs 1, limit 2.**")
     assert "points per doubling of kernel\\_size" in page
     assert page.count("| 3/3 ") == 3
-    assert Path("leaderboard/first/figure.png").stat().st_size > 10_000
-    rows = list(csv.DictReader(Path("leaderboard/first/rows.csv").read_text().splitlines()))
+    assert Path("leaderboard/first-varied/figure.png").stat().st_size > 10_000
+    rows = list(csv.DictReader(Path("leaderboard/first-varied/rows.csv").read_text().splitlines()))
     assert [row["kernel_size"] for row in rows] == ["1", "3", "8"]
     assert float(rows[1]["difference"]) == pytest.approx(float(rows[1]["score"]) - float(rows[0]["score"]))
 
@@ -58,10 +58,10 @@ def test_studies_share_runs_and_end_in_their_pages(command: Command) -> None:
     assert code == 0
     assert "3 runs to train, 6 already on record" in out
 
-    before = Path("leaderboard/first/README.md").read_bytes()
+    before = Path("leaderboard/first-varied/README.md").read_bytes()
     code, out, _ = command("sweep", "first", *TINY)
     assert "9 runs, all on record" in out
-    assert Path("leaderboard/first/README.md").read_bytes() == before
+    assert Path("leaderboard/first-varied/README.md").read_bytes() == before
 
 
 def test_a_study_plans_without_data_but_does_not_run(command: Command) -> None:
@@ -93,6 +93,36 @@ def test_mistakes_are_one_line(command: Command) -> None:
         assert len(err.strip().splitlines()) == 1
 
 
+def test_failures_are_on_the_page_with_their_reason(command: Command) -> None:
+    write("fails", "[1, 3, 8]")
+    path = Path("sweeps/fails.toml")
+    text = path.read_text().replace("kernel_size = [1, 3, 8]", "lr = [0.001, 1000.0]")
+    path.write_text(text.replace("kernel_size = 1", "lr = 0.001").replace('ordered = "kernel_size"', ""))
+    code, out, _ = command("sweep", "fails", "--folds", "1-3", "--epochs", "2", "--limit", "2", "--device", "cpu")
+    page = Path("leaderboard/fails-varied/README.md").read_text()
+    assert code == 1
+    assert out.count("FAILED") == 3
+    assert "failed: conformer (lr = 1000.0) on synthetic, fold 1, seed 0: NotFiniteError" in page.replace("\\", "")
+    plan = command("sweep", "fails", "--plan", "--folds", "1-3", "--epochs", "2", "--limit", "2", "--device", "cpu")[1]
+    assert "6 runs, 3 on record, 3 failed before; nothing left to train" in plan
+
+
+def test_what_is_absent_stops_nothing_else(command: Command) -> None:
+    write("both", "[1, 3, 8]")
+    path = Path("sweeps/both.toml")
+    path.write_text(path.read_text().replace('["synthetic"]', '["synthetic", "esc10"]'))
+    code, _, err = command("sweep", "both", *TINY, "--backbone", "mini")
+    assert code == 1
+    assert "not run: esc10: no meta/esc50.csv" in err
+    assert "esc10, backbone mini: not run here" in Path("leaderboard/both-varied/README.md").read_text()
+
+
+def test_a_wrong_backbone_is_no_absence(command: Command) -> None:
+    code, _, err = command("sweep", "batch_size", "--plan", "--quick", "--backbone", "minni", "--dataset", "synthetic")
+    assert code == 2
+    assert "did you mean 'mini'" in err
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", card_files("sweeps"))
 def test_every_shipped_study_runs_small_and_ends_in_its_page(name: str, command: Command) -> None:
@@ -100,9 +130,9 @@ def test_every_shipped_study_runs_small_and_ends_in_its_page(name: str, command:
     limit = () if name == "few_shot" else ("--limit", "2")
     code, out, err = command("sweep", name, "--quick", *tiny, *limit, "--device", "cpu")
     assert (code, err) == (0, "")
-    folder = Path("leaderboard") / f"{name}-quick"
+    folder = Path("leaderboard") / f"{name}-quick-varied"
     page = (folder / "README.md").read_text()
-    assert "**Partial: quick version of the study" in page
+    assert "**Not the whole study of the card: its quick version" in page
     assert "missing" not in page
     assert (folder / "figure.svg").is_file()
     assert str(folder / "README.md") in out
