@@ -49,7 +49,14 @@ def test_every_module_of_a_family_is_a_member() -> None:
         "prompt",
     ]
     assert BACKBONES.names() == ["ast", "mini", "mini_random"]
-    assert LAYOUTS.names() == ["esc50", "fluent_speech_commands", "speech_commands", "synthetic", "urbansound8k"]
+    assert LAYOUTS.names() == [
+        "esc50",
+        "fluent_speech_commands",
+        "manifest",
+        "speech_commands",
+        "synthetic",
+        "urbansound8k",
+    ]
     for known in (METHODS, BACKBONES, LAYOUTS):
         for name in known.names():
             assert known.load(name).source == ""

@@ -13,9 +13,10 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from petl_bench.benchmarks.drawn_folds import draw_folds
 from petl_bench.benchmarks.fingerprint import content_hashes
 from petl_bench.canonical import digest
-from petl_bench.cards import BenchmarkCard
+from petl_bench.cards import BenchmarkCard, Protocol
 from petl_bench.errors import AbsentError, UserError, nearest
 from petl_bench.registry import LAYOUTS
 from petl_bench.seeds import derive_seed
@@ -40,8 +41,8 @@ class Clip:
 class Layout(ABC):
     """How a data set lies on disk. ``folder`` is where the user's copy is."""
 
-    folds: int = 1
-    """Number of folds the data set defines; 1 where it has lists."""
+    folds: int | None = 1
+    """Number of folds the data set defines; 1 where it has lists, None where that is the user's to say."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -139,7 +140,8 @@ def open_dataset(name: str, card: BenchmarkCard, folder: Path, limit: int | None
         clips = layout.scan()
     except MissingDataError as error:
         raise AbsentError(f"{name}: {error}; {_how_to_get(card)}") from error
-    _check_clips(name, clips, layout.folds)
+    _check_clips(name, clips, layout.folds or card.protocol.folds)
+    clips = _as_protocol(name, clips, card.protocol)
     labels = {clip.label for clip in clips}
     if card.classes is not None:
         for wanted in card.classes:
@@ -153,7 +155,7 @@ def open_dataset(name: str, card: BenchmarkCard, folder: Path, limit: int | None
         )
     if len(labels) < 2:
         raise UserError(f"{name}: {len(labels)} class found or chosen: at least 2 are needed")
-    if card.protocol.folds != layout.folds:
+    if layout.folds not in (None, card.protocol.folds):
         raise UserError(f"{name}: protocol.folds = {card.protocol.folds}, but the data set defines {layout.folds}")
     kept = clips if limit is None else _limited(clips, limit, card.protocol.split_seed)
     limit = limit if len(kept) < len(clips) else None
@@ -164,6 +166,20 @@ def open_dataset(name: str, card: BenchmarkCard, folder: Path, limit: int | None
     foreign_code = [implementation.source] if implementation.source else []
     fingerprint = digest([class_names, rows, *foreign_code])
     return Dataset(name, tuple(clips), tuple(class_names), fingerprint, layout, limit, card.clip_count)
+
+
+def _as_protocol(name: str, clips: list[Clip], protocol: Protocol) -> list[Clip]:
+    """The clips as the protocol parts them, with folds drawn where they have neither fold nor part of their own."""
+    has_parts = any(clip.part is not None for clip in clips)
+    if has_parts and protocol.validation != "official":
+        raise UserError(
+            f"{name}: the clips have splits of their own: set protocol.folds = 1 and protocol.validation = 'official'"
+        )
+    if not has_parts and protocol.validation == "official":
+        raise UserError(f"{name}: the clips have no splits: set protocol.folds, and protocol.validation = 'held_out'")
+    if has_parts or all(clip.fold is not None for clip in clips):
+        return clips
+    return draw_folds(name, clips, protocol)
 
 
 def _check_clips(name: str, clips: list[Clip], folds: int) -> None:

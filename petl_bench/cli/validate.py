@@ -62,7 +62,7 @@ def _check(file: CardFile) -> None:
         card = read_card(file, BenchmarkCard)
         _known(file, "layout", card.layout, LAYOUTS.names())
         folds = LAYOUTS.load(card.layout).cls.folds
-        if card.protocol.folds != folds:
+        if folds not in (None, card.protocol.folds):
             raise UserError(f"{file.path}: protocol.folds = {card.protocol.folds}, but the data set defines {folds}")
     else:
         from petl_bench.card_files import card_files
