@@ -14,7 +14,7 @@ from petl_bench.stats.datasets import mean_over_datasets, new_dataset_test, wins
 from petl_bench.stats.equivalence import probability_within
 from petl_bench.stats.estimate import Estimate
 from petl_bench.stats.multiplicity import holm
-from petl_bench.stats.planning import detection_factor, seed_plan
+from petl_bench.stats.planning import detectable_now, seed_plan
 from petl_bench.stats.ranks import mean_ranks
 from petl_bench.stats.scores import Scores
 from petl_bench.stats.trained_models import sign_flip
@@ -96,8 +96,8 @@ def _row(comparison: Comparison) -> Data:
     if not isinstance(plan, NotAvailable):
         row["irreducible_variance"], row["run_variance"] = plan.irreducible, plan.run_variance
         row["detectable_floor"] = plan.floor() if plan.irreducible > 0 else None
-    if isinstance(difference.standard_error, float):
-        row["detectable_now"] = detection_factor() * difference.standard_error
+    if isinstance(detectable := detectable_now(difference), float):
+        row["detectable_now"] = detectable
     if margin is not None:
         row |= {
             "margin": margin.margin,

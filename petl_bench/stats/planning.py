@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from scipy.special import ndtr, ndtri
+from scipy.special import ndtr, ndtri, stdtrit
 
 from petl_bench.stats.availability import NotAvailable, Quantity
 from petl_bench.stats.estimate import Estimate
@@ -54,6 +54,19 @@ def seed_plan(pilot: Estimate) -> SeedPlan | NotAvailable:
     if parts is None:
         return NotAvailable("planning needs a two-way estimate: two seeds or more, predictions that differ")
     return SeedPlan(max(0.0, parts.source - parts.both), parts.run_of_one_seed)
+
+
+def detectable_now(estimate: Estimate, power: float = 0.8, alpha: float = 0.05) -> Quantity:
+    """Smallest true difference that a test like this one finds with probability ``power``.
+
+    (t_(1 - alpha/2) + t_power) * SE with the test's degrees of freedom. Not available where it has no standard error.
+    """
+    error, freedom = estimate.standard_error, estimate.degrees_of_freedom
+    if isinstance(error, NotAvailable):
+        return error
+    if isinstance(freedom, NotAvailable):
+        return freedom
+    return float(stdtrit(freedom, 1 - alpha / 2) + stdtrit(freedom, power)) * error
 
 
 def detection_factor(power: float = 0.8, alpha: float = 0.05) -> float:

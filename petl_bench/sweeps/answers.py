@@ -100,7 +100,9 @@ def cells_of(bench: Bench, indexed: Mapping[str, IndexedRun]) -> tuple[list[Cell
             lacking.append(f"no runs: {_text(point.levels)}")
             continue
         folds = sorted({run.spec.fold for run in planned})
-        cells.append(Cell(point.levels, scores_of(_text(point.levels), runs, folds), runs, len(planned)))
+        label = f" ({point.label})" if point.label else ""
+        name = f"{point.levels['method']}{label} on {point.levels['benchmark']}"
+        cells.append(Cell(point.levels, scores_of(name, runs, folds), runs, len(planned)))
     return cells, lacking
 
 

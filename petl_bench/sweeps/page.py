@@ -33,6 +33,7 @@ from petl_bench.sweeps.study import Bench, shared
 COLUMNS = ("score", "low", "high", "difference", "difference_low", "difference_high", "p", "p_holm", "verdict", "runs",
            "detectable")  # fmt: skip
 Row = dict[str, str]
+ONE_SEED = "one seed, seed variance not estimable; run 3 seeds or more"
 
 
 def write_page(
@@ -85,7 +86,7 @@ def _page(
         cells = [cell for cell in said.cells if cell.levels["benchmark"] == benchmark]
         lines += [f"## {escaped(benchmark)}", "", escaped(_conditions(cells)), "", _table(cells, said), ""]
         if "folds" in card.figures:
-            lines += [_folds(cell, folders) for cell in cells]
+            lines += [_folds(cell, varying(cells) or ["method"], folders) for cell in cells]
     for beside in card.beside:
         lines += _beside(beside)
     lines += [f"![training loss and validation accuracy by epoch]({name})\n" for name in figures]
@@ -184,13 +185,13 @@ def _published(record: RunRecord, namer: Namer) -> str:
     return "; ".join(published(reference.model_dump()) for reference in found)
 
 
-def _folds(cell: Cell, folders: Mapping[str, Path]) -> str:
+def _folds(cell: Cell, factors: Sequence[str], folders: Mapping[str, Path]) -> str:
     """Best validation and test per fold, seeds averaged; mean and standard deviation (ddof 0, as papers print it)."""
     lines = fold_lines(cell.runs, folders)
     parts = [mean_and_sd([getattr(line, part) for line in lines], population=True) for part in ("validation", "test")]
     body = [[str(line.fold), f"{100 * line.validation:.2f}", f"{100 * line.test:.2f}"] for line in lines]
     body.append(["mean ± sd", *(f"{100 * mean:.2f} ± {100 * (sd or 0):.2f}" for mean, sd in parts)])
-    own = ", ".join(f"{name} {show(level)}" for name, level in cell.levels.items() if name != "benchmark")
+    own = ", ".join(f"{name} {show(cell.levels[name])}" for name in factors if name in cell.levels)
     return f"### {escaped(own)}\n\n" + str(
         tabulate(body, headers=["fold", "best validation", "test"], tablefmt="pipe", disable_numparse=True)
     ) + "\n"  # fmt: skip
@@ -242,7 +243,8 @@ def _notes(card: SweepCard, said: Answer, benches: Sequence[Bench], failures: Se
         )
         notes.append("intervals are not adjusted for other comparisons; p Holm is, over all on a benchmark")
     notes += _unlike_published(card, said)
-    notes += [note for difference in said.differences for note in difference.estimate.notes]
+    of_tests = [note for difference in said.differences for note in difference.estimate.notes]
+    notes += [ONE_SEED if note.endswith(ONE_SEED) else note for note in of_tests]
     questions = dict.fromkeys(difference.estimate.estimand for difference in said.differences)
     notes += [f"p answers: {question}" for question in questions]
     if card.profile == "published" or any("profile" in cell.levels for cell in said.cells):
@@ -255,9 +257,16 @@ def _unlike_published(card: SweepCard, said: Answer) -> list[str]:
     namer, lines = Namer(), []
     if not card.beside and not any(_published(cell.runs[0].record, namer) for cell in said.cells):
         return []
+    by_benchmark: dict[str, list[list[str]]] = {}
     for table in make_tables([run for cell in said.cells for run in cell.runs], namer)[0]:
-        if unlike := unlike_published(table):
-            lines.append(f"{table.benchmark}, not as the published values were made: {'; '.join(unlike)}")
+        by_benchmark.setdefault(table.benchmark, []).append(unlike_published(table))
+    for benchmark, found in by_benchmark.items():
+        every = dict.fromkeys(phrase for phrases in found for phrase in phrases)
+        words = [
+            phrase if all(phrase in phrases for phrases in found) else f"{phrase} (in some rows)" for phrase in every
+        ]
+        if words:
+            lines.append(f"{benchmark}, not as the published values were made: {'; '.join(words)}")
     return lines
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from petl_bench.stats.availability import NotAvailable, Quantity
 from petl_bench.stats.estimate import Estimate
-from petl_bench.stats.planning import detection_factor
+from petl_bench.stats.planning import detectable_now
 from petl_bench.sweeps.answers import Answer, Difference, Interaction, Trend
 from petl_bench.sweeps.card import Claim, Question
 from petl_bench.sweeps.grid import show
@@ -66,8 +66,8 @@ def p_value(value: Quantity) -> str:
 
 def detectable(estimate: Estimate) -> float | None:
     """The true difference that would have been found with 80% power, as a fraction."""
-    error = estimate.standard_error
-    return None if isinstance(error, NotAvailable) else detection_factor() * error
+    found = detectable_now(estimate)
+    return None if isinstance(found, NotAvailable) else found
 
 
 def _clear(holm_p: Quantity) -> bool:
