@@ -141,6 +141,8 @@ def open_dataset(name: str, card: BenchmarkCard, folder: Path, limit: int | None
     except MissingDataError as error:
         raise AbsentError(f"{name}: {error}; {_how_to_get(card)}") from error
     _check_clips(name, clips, layout.folds or card.protocol.folds)
+    if layout.folds not in (None, card.protocol.folds):
+        raise UserError(f"{name}: protocol.folds = {card.protocol.folds}, but the data set defines {layout.folds}")
     clips = _as_protocol(name, clips, card.protocol)
     labels = {clip.label for clip in clips}
     if card.classes is not None:
@@ -155,8 +157,6 @@ def open_dataset(name: str, card: BenchmarkCard, folder: Path, limit: int | None
         )
     if len(labels) < 2:
         raise UserError(f"{name}: {len(labels)} class found or chosen: at least 2 are needed")
-    if layout.folds not in (None, card.protocol.folds):
-        raise UserError(f"{name}: protocol.folds = {card.protocol.folds}, but the data set defines {layout.folds}")
     kept = clips if limit is None else _limited(clips, limit, card.protocol.split_seed)
     limit = limit if len(kept) < len(clips) else None
     clips = kept
