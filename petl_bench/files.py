@@ -23,6 +23,15 @@ def whole_file(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+@contextmanager
+def writing(where: str) -> Iterator[None]:
+    """Say in one line of ``where``, an option with its value, that what the block writes cannot be written."""
+    try:
+        yield
+    except OSError as error:
+        raise UserError(f"{where}: cannot be written to ({error.strerror or error})") from error
+
+
 def write_atomically(path: Path, data: bytes) -> None:
     """Write ``path`` whole or not at all."""
     with whole_file(path) as temporary:

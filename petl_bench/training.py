@@ -43,18 +43,10 @@ def train_run(planned: PlannedRun, workbench: Workbench, on_epoch: OnEpoch | Non
     backbone = workbench.backbone(spec)
     split = workbench.split(spec)
     inputs = Inputs(spec, workbench, split)
-    implementation = METHODS.load(planned.code)
-    if implementation.source != spec.method.source:
-        raise RuntimeError(f"{planned.code} changed after this run was planned; plan it again")
-    config = implementation.cls.Config.model_validate(spec.method.hyperparameters)
-    method: Method = implementation.cls(config, spec.switches)
     if workbench.device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(workbench.device)
     try:
-        with seeded(spec, "initialisation"):
-            method.attach(backbone)
-        with seeded(spec, "head"):
-            backbone.add_head(spec.data.class_count, method.pooled_tokens(backbone.geometry))
+        method = attached(planned, backbone)
         backbone.to(workbench.device)
 
         epochs, best = fit(spec, backbone, inputs, split, on_epoch or (lambda epoch, log: None))
@@ -82,6 +74,24 @@ def train_run(planned: PlannedRun, workbench: Workbench, on_epoch: OnEpoch | Non
     return FinishedRun(
         RunRecord(run_info=run_info, spec=spec, train_info=train_info, meta_info=meta_info), epochs, predictions
     )
+
+
+def attached(planned: PlannedRun, backbone: Backbone) -> Method:
+    """The run's method, put on a backbone together with its head, each from its own random stream.
+
+    Raises RuntimeError where the method's code is not what the run was planned with.
+    """
+    spec = planned.spec
+    implementation = METHODS.load(planned.code)
+    if implementation.source != spec.method.source:
+        raise RuntimeError(f"{planned.code} changed after this run was planned; plan it again")
+    config = implementation.cls.Config.model_validate(spec.method.hyperparameters)
+    method: Method = implementation.cls(config, spec.switches)
+    with seeded(spec, "initialisation"):
+        method.attach(backbone)
+    with seeded(spec, "head"):
+        backbone.add_head(spec.data.class_count, method.pooled_tokens(backbone.geometry))
+    return method
 
 
 class Best:

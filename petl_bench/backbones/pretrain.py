@@ -30,7 +30,7 @@ from petl_bench.benchmarks.audio import RATE
 from petl_bench.benchmarks.features import SHIFT, WINDOW
 from petl_bench.cards import AUDIOSET_MEAN, AUDIOSET_STD
 from petl_bench.errors import UserError, one_line
-from petl_bench.files import whole_file
+from petl_bench.files import whole_file, writing
 from petl_bench.seeds import derive_seed
 
 STATE = "resume.pt"
@@ -190,46 +190,33 @@ def pretrain(
     where these differ, ``on_remark`` is told. Raises UserError where ``folder`` cannot be written to, holds a run and
     ``resume`` was not asked for, the other way round, or holds another model.
     """
-    try:
-        _train(recipe, folder, device, resume, save_every, log_every, on_log, on_remark)
-    except OSError as error:
-        raise UserError(f"--out {folder}: cannot be written to ({error.strerror or error})") from error
-
-
-def _train(
-    recipe: Recipe,
-    folder: Path,
-    device: torch.device,
-    resume: bool,
-    save_every: int,
-    log_every: int,
-    on_log: Callable[[Log], None] | None,
-    on_remark: Callable[[str], None] | None,
-) -> None:
-    if not resume and (folder / STATE).exists():
-        raise UserError(f"{folder} holds a pretraining run: --resume goes on with it, another --out starts a new one")
-    if not resume and any((folder / name).exists() for name in ("config.json", WEIGHTS_FILE)):
-        raise UserError(f"{folder} holds a model: give another --out")
-    if not resume:
-        folder.mkdir(parents=True, exist_ok=True)
-    run = Run(recipe, device)
-    remark = run.restore(folder) if resume else ""
-    if remark and on_remark is not None:
-        on_remark(remark)
-    recent: list[Log] = []
-    while run.step < recipe.steps:
-        recent.append(run.train_step())
-        if run.step % log_every == 0 or run.step == recipe.steps:
-            log = {"step": run.step, **{name: sum(one[name] for one in recent) / len(recent) for name in recent[0]}}
-            recent.clear()
-            with (folder / LOG).open("a", encoding="utf-8") as file:
-                file.write(json.dumps(log) + "\n")
-            if on_log is not None:
-                on_log(log)
-        if run.step % save_every == 0 or run.step == recipe.steps:
+    with writing(f"--out {folder}"):
+        if not resume and (folder / STATE).exists():
+            raise UserError(
+                f"{folder} holds a pretraining run: --resume goes on with it, another --out starts a new one"
+            )
+        if not resume and any((folder / name).exists() for name in ("config.json", WEIGHTS_FILE)):
+            raise UserError(f"{folder} holds a model: give another --out")
+        if not resume:
+            folder.mkdir(parents=True, exist_ok=True)
+        run = Run(recipe, device)
+        remark = run.restore(folder) if resume else ""
+        if remark and on_remark is not None:
+            on_remark(remark)
+        recent: list[Log] = []
+        while run.step < recipe.steps:
+            recent.append(run.train_step())
+            if run.step % log_every == 0 or run.step == recipe.steps:
+                log = {"step": run.step, **{name: sum(one[name] for one in recent) / len(recent) for name in recent[0]}}
+                recent.clear()
+                with (folder / LOG).open("a", encoding="utf-8") as file:
+                    file.write(json.dumps(log) + "\n")
+                if on_log is not None:
+                    on_log(log)
+            if run.step % save_every == 0 or run.step == recipe.steps:
+                run.save(folder)
+        if not (folder / WEIGHTS_FILE).exists():
             run.save(folder)
-    if not (folder / WEIGHTS_FILE).exists():
-        run.save(folder)
 
 
 def generate(draws: Draws, clips: int, frames: int, speech_share: float) -> tuple[Tensor, Targets]:

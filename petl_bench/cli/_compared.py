@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from petl_bench.leaderboard.pages import percent, plus_minus, ranges
+from petl_bench.leaderboard.pages import p_value, percent, plus_minus, ranges
 from petl_bench.leaderboard.report import Data
 
 Columns = dict[str, Callable[[Data], str]]
@@ -60,11 +60,11 @@ def print_over_datasets(group: Data, reports: Sequence[Data]) -> None:
     columns = {
         "mean": lambda row: _signed(row["mean"]),
         "95% interval": _interval,
-        "p Holm": lambda row: _p(row["p_holm"]),
+        "p Holm": lambda row: p_value(row["p_holm"]),
         "won/tied/lost": lambda row: f"{row['wins']}/{row['ties']}/{row['losses']}",
     }
     if rows[0]["p_new_data_set"] is not None:
-        columns["p new"] = lambda row: _p(row["p_new_data_set"])
+        columns["p new"] = lambda row: p_value(row["p_new_data_set"])
     _grid(rows, columns, name=_pair)
     print("- the mean is over these data sets and no others; p new: for data sets not seen, of low power")
 
@@ -97,9 +97,9 @@ def _pair(row: Data) -> str:
 DIFFERENCES: Columns = {
     "points": lambda row: _signed(row["difference"]),
     "95% interval": lambda row: _interval(row),
-    "p": lambda row: _p(row["p"]),
-    "p Holm": lambda row: _p(row["p_holm"]),
-    "p cons.": lambda row: _p(row["p_conservative"]),
+    "p": lambda row: p_value(row["p"]),
+    "p Holm": lambda row: p_value(row["p_holm"]),
+    "p cons.": lambda row: p_value(row["p_conservative"]),
     "verdict": lambda row: row["verdict"].partition(":")[0],
 }
 DETAILS: Columns = {
@@ -118,14 +118,14 @@ ERRORS: Columns = {
     "floor": lambda row: percent(row.get("detectable_floor")),
 }
 MARGIN: Columns = {
-    "non-inferior p": lambda row: _p(row["p_non_inferior_holm"]),
-    "equivalent p": lambda row: _p(row["p_equivalent_holm"]),
-    "P(within)": lambda row: _p(row["probability_within_margin"]),
+    "non-inferior p": lambda row: p_value(row["p_non_inferior_holm"]),
+    "equivalent p": lambda row: p_value(row["p_equivalent_holm"]),
+    "P(within)": lambda row: p_value(row["probability_within_margin"]),
 }
 OTHER_TESTS: Columns = {
-    "sign-flip p": lambda row: _p(row["sign_flip_p"]),
-    "Welch p": lambda row: _p(row["welch_p"]),
-    "fold t p": lambda row: _p(row["fold_test_p"]),
+    "sign-flip p": lambda row: p_value(row["sign_flip_p"]),
+    "Welch p": lambda row: p_value(row["welch_p"]),
+    "fold t p": lambda row: p_value(row["fold_test_p"]),
 }
 
 
@@ -169,12 +169,6 @@ def _signed(value: float | None) -> str:
 
 def _interval(row: Data) -> str:
     return "-" if row["low"] is None else f"{100 * row['low']:+.2f} to {100 * row['high']:+.2f}"
-
-
-def _p(value: float | None) -> str:
-    if value is None:
-        return "-"
-    return "<.0001" if value < 1e-4 else f"{value:.4f}"
 
 
 def _clips(row: Data, key: str) -> str:

@@ -8,7 +8,6 @@ from typing import Annotated, Literal
 import typer
 
 from petl_bench.cli._options import Results
-from petl_bench.errors import UserError
 
 
 def leaderboard(
@@ -22,7 +21,7 @@ def leaderboard(
     ] = False,
 ) -> None:
     """Write the leaderboard of a results tree."""
-    from petl_bench.files import write_atomically
+    from petl_bench.files import write_atomically, writing
     from petl_bench.leaderboard.board import board
     from petl_bench.leaderboard.pages import csv_text, json_text, markdown
 
@@ -32,10 +31,8 @@ def leaderboard(
         print(texts[form](reports, problems), end="")
     else:
         for suffix, text in texts.items():
-            try:
+            with writing(f"--out {out}"):
                 write_atomically(out / f"leaderboard.{suffix}", text(reports, problems).encode())
-            except OSError as error:
-                raise UserError(f"--out {out}: cannot be written to ({error.strerror or error})") from error
             print(out / f"leaderboard.{suffix}")
     for problem in problems if form == "csv" and out is None else []:
         typer.echo(f"petl-bench: left out: {problem}", err=True)

@@ -9,7 +9,6 @@ from typing import Annotated, Literal
 import typer
 
 from petl_bench.cli._options import Results
-from petl_bench.errors import UserError
 
 
 def plot(
@@ -21,6 +20,7 @@ def plot(
 ) -> None:
     """Draw a figure per table that holds the methods."""
     from petl_bench.canonical import digest
+    from petl_bench.files import writing
     from petl_bench.leaderboard.board import read_tables, with_methods
     from petl_bench.leaderboard.figures import Curve, convergence, save
     from petl_bench.leaderboard.folds import read_epochs
@@ -36,9 +36,7 @@ def plot(
         title = f"{table.benchmark}, backbone {table.backbone}, profile {table.profile}"
         parts = [kind, table.benchmark, table.backbone, digest(table.conditions, 6), *sorted(methods)]
         name = re.sub(r"[^\w.-]+", "-", "-".join(parts))
-        try:
+        with writing(f"--out {out}"):
             paths = save(convergence(curves, title), out, name)
-        except OSError as error:
-            raise UserError(f"--out {out}: cannot be written to ({error.strerror or error})") from error
         for path in paths:
             print(path)

@@ -66,6 +66,7 @@ def sweep(
     if data_dir is not None and len({point.choice.benchmark for point in chosen}) > 1:
         raise UserError(f"--data-dir {data_dir}: the study has several data sets; set PETL_BENCH_DATA to their parent")
 
+    from petl_bench.files import writing
     from petl_bench.index import read_runs
     from petl_bench.results import ResultsTree
     from petl_bench.sweeps.page import write_page
@@ -73,7 +74,8 @@ def sweep(
 
     tree = ResultsTree(results.expanduser())
     benches = prepare(chosen, device)
-    forecasts = [forecast(bench, tree.root) for bench in benches]
+    records = [run.record for run in read_runs(tree)[0]] if tree.root.is_dir() else []
+    forecasts = [forecast(bench, tree, records) for bench in benches]
     print(f"{study.title}\n")
     for line in _plan(forecasts):
         print(line)
@@ -98,11 +100,9 @@ def sweep(
     folder = out / (file.name + "-quick" * small + "-varied" * bool(mark))
     said = ", ".join([*["its quick version"] * small, *mark])
     reasons = [f"{run.title}: {reason}" for run, reason in failed]
-    try:
+    with writing(f"--out {out}"):
         for path in write_page(study, benches, indexed, tree.run_folders(), folder, said, reasons):
             print(path)
-    except OSError as error:
-        raise UserError(f"--out {out}: cannot be written to ({error.strerror or error})") from error
     for bench in absent:
         typer.echo(f"petl-bench: not run: {bench.lacking}", err=True)
     if failed:

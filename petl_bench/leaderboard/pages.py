@@ -55,6 +55,13 @@ def percent(value: float | None) -> str:
     return "-" if value is None else f"{100 * value:.2f}"
 
 
+def p_value(value: float | None) -> str:
+    """Four digits, or that it is less."""
+    if value is None:
+        return "-"
+    return "<.0001" if value < 1e-4 else f"{value:.4f}"
+
+
 def plus_minus(row: Data) -> str:
     """Half a symmetric interval, or both ends of one that is not."""
     if row["low"] is None:

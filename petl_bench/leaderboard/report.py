@@ -114,7 +114,7 @@ def unlike_published(table: Table) -> list[str]:
     """In what the table differs from the protocol of its benchmark card and from the literature's code."""
     spec, record = table.spec, table.first.record
     found = [] if table.profile == "published" else [_profile(table)]
-    card = _card(table.benchmark)
+    card = benchmark_card(table.benchmark)
     if card is None:
         return found
     if table.backbone != card.backbone:
@@ -142,7 +142,8 @@ def _profile(table: Table) -> str:
     return f"profile {table.profile}{custom}"
 
 
-def _card(benchmark: str) -> BenchmarkCard | None:
+def benchmark_card(benchmark: str) -> BenchmarkCard | None:
+    """The card of that name there is now, None where there is none that can be read."""
     try:
         return read_card(card_files("benchmarks")[benchmark], BenchmarkCard)
     except (KeyError, UserError):

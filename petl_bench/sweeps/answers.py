@@ -23,7 +23,9 @@ from petl_bench.stats.scores import Scores
 from petl_bench.stats.trend import linear_trend, turning_point
 from petl_bench.sweeps.card import Levels, SweepCard
 from petl_bench.sweeps.grid import show
-from petl_bench.sweeps.study import Bench, by_point
+from petl_bench.sweeps.study import Bench
+
+SAME = NotAvailable("the same predictions, clip by clip")
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,11 @@ class Difference:
     estimate: Estimate
     holm_p: Quantity
     verdict: Verdict | NotAvailable
-    margin: MarginTest | None
+
+    @property
+    def identical(self) -> bool:
+        """Whether every prediction is the same: then there is no test, and the pair is no part of a family."""
+        return _identical(self.estimate)
 
 
 @dataclass(frozen=True)
@@ -93,8 +99,7 @@ class Answer:
 def cells_of(bench: Bench, indexed: Mapping[str, IndexedRun]) -> tuple[list[Cell], list[str]]:
     """The combinations of a bench that have runs, and a line for each that has none."""
     cells, lacking = [], []
-    for at, planned in by_point(bench).items():
-        point = bench.points[at]
+    for point, planned in zip(bench.points, bench.plans, strict=False):  # no plans where data is not here
         runs = tuple(indexed[run.key] for run in planned if run.key in indexed)
         if not runs:
             lacking.append(f"no runs: {_text(point.levels)}")
@@ -140,21 +145,18 @@ def _differences(card: SweepCard, cells: Sequence[Cell]) -> tuple[list[Differenc
                     lines.append(difference.reason)
                 else:
                     pairs.append((where, cell, baseline, difference))
-    adjusted = holm([_identical(difference) or difference.p_value for *_, difference in pairs])
+    adjusted = holm([SAME if _identical(difference) else difference.p_value for *_, difference in pairs])
     tests: Sequence[MarginTest | None] = [None] * len(pairs)
     if card.question.margin and pairs:
         tests = against_margin([difference for *_, difference in pairs], card.question.margin / 100)
     return [
-        Difference(cell, baseline, where, difference, p, _identical(difference) or verdict(difference, p, test), test)
+        Difference(cell, baseline, where, difference, p, p if p is SAME else verdict(difference, p, test))
         for (where, cell, baseline, difference), p, test in zip(pairs, adjusted, tests, strict=True)
     ], list(dict.fromkeys(lines))
 
 
-def _identical(difference: Estimate) -> NotAvailable | None:
-    """Why a difference is no test: every prediction is the same. Such pairs are no part of a family."""
-    if difference.standard_error == 0.0 and difference.value == 0.0:
-        return NotAvailable("identical: the same predictions, clip by clip")
-    return None
+def _identical(difference: Estimate) -> bool:
+    return difference.standard_error == 0.0 and difference.value == 0.0
 
 
 def _trends(card: SweepCard, cells: Sequence[Cell]) -> list[Trend]:

@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Iterable, Sequence
 from statistics import median
 
 import torch
 from torch import nn
 
 from petl_bench.canonical import flat
-from petl_bench.index import read_runs
 from petl_bench.plan import PlannedRun
 from petl_bench.records import RunRecord
-from petl_bench.registry import METHODS
-from petl_bench.results import ResultsTree
 from petl_bench.runspec import RunSpec
-from petl_bench.training import EVALUATION_BATCH, batches_per_epoch, precision_of, seeded
+from petl_bench.training import EVALUATION_BATCH, attached, batches_per_epoch, precision_of
 from petl_bench.workbench import Workbench
 
 MEASURED_STEPS = 2
@@ -27,17 +23,15 @@ MEASURED_STEPS = 2
 class Throughput:
     """Seconds per run on one workbench."""
 
-    def __init__(self, workbench: Workbench, results: Path) -> None:
+    def __init__(self, workbench: Workbench, records: Iterable[RunRecord]) -> None:
         self.workbench = workbench
         self.basis = ""
         self._recorded: dict[tuple[object, ...], list[float]] = defaultdict(list)
         self._measured: dict[tuple[object, ...], tuple[float, float]] = {}
-        if results.is_dir():
-            for run in read_runs(ResultsTree(results))[0]:
-                if self._like_here(run.record):
-                    clips = run.record.meta_info.dataset_info["clips"]
-                    work = run.record.spec.training.epochs * (clips["train"] + clips["validation"])
-                    self._recorded[_kind(run.record.spec)].append(run.record.run_info.total_time / work)
+        for record in filter(self._like_here, records):
+            clips = record.meta_info.dataset_info["clips"]
+            work = record.spec.training.epochs * (clips["train"] + clips["validation"])
+            self._recorded[_kind(record.spec)].append(record.run_info.total_time / work)
 
     def seconds(self, runs: Sequence[PlannedRun]) -> float:
         """What these runs will take one after the other."""
@@ -70,14 +64,8 @@ class Throughput:
         spec, kind = run.spec, _kind(run.spec)
         if kind not in self._measured:
             backbone = self.workbench.backbone(spec)
-            implementation = METHODS.load(run.code)
-            method = implementation.cls(
-                implementation.cls.Config.model_validate(spec.method.hyperparameters), spec.switches
-            )
             try:
-                with seeded(spec, "initialisation"):
-                    method.attach(backbone)
-                    backbone.add_head(spec.data.class_count, method.pooled_tokens(backbone.geometry))
+                attached(run, backbone)
                 backbone.to(self.workbench.device).train()
                 step = self._timed(spec, backbone, spec.training.batch_size, backward=True)
                 backbone.eval()

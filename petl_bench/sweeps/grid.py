@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any, get_args
 
 from petl_bench.canonical import flat
-from petl_bench.card_files import check
-from petl_bench.cards import BenchmarkCard
+from petl_bench.card_files import check, find_card
 from petl_bench.errors import UserError
+from petl_bench.lookup import find_method
 from petl_bench.plan import Choice, Request, choose, given_settings
 from petl_bench.runspec import Precision
 from petl_bench.settings import resolve_settings
@@ -82,9 +82,7 @@ def points(card: SweepCard, options: Options) -> list[Point]:
 def quick(card: SweepCard, options: Options) -> tuple[SweepCard, Options]:
     """The small version of a study; what the command line says comes before it."""
     small = card.quick
-    whole = card.grid or {}
-    grid: dict[str, Any] = flat({name: levels for name, levels in whole.items() if name not in card.methods})
-    grid |= {name: card.factors_of(name) for name in whole if name in card.methods}
+    grid = {**card.factors, **{name: own for name in card.methods if (own := card.factors_of(name))}}
     for name, levels in small.grid.items():
         if name in card.methods:
             grid[name] = {**grid.get(name, {}), **flat(levels)}
@@ -118,7 +116,7 @@ def _combinations(card: SweepCard, names: Levels) -> list[Levels]:
         for arm in arms
         for levels in product(*factors.values())
     ]
-    single = [{**names, **flat(point)} for point in card.point if _matches({**point, **names}, flat(point))]
+    single = [{**names, **point} for point in map(flat, card.point) if _matches({**point, **names}, point)]
     kept = [levels for levels in grid if not any(_matches(levels, flat(pattern)) for pattern in card.exclude)]
     return [*kept, *(levels for levels in single if levels not in kept)]
 
@@ -150,8 +148,7 @@ def _request(card: SweepCard, options: Options, levels: Levels) -> tuple[Request
         precision=_one_of("precision", settings.pop("precision", "fp32"), get_args(Precision)),
         limit=options.limit,
     )
-    choice = choose(request)
-    names = (choice.benchmark, choice.methods[0].name)
+    names = (find_card("benchmarks", benchmark).name, find_method(method).name)
     switches = [name for name in settings if name.startswith("switches.")]
     request = replace(
         request,
@@ -162,7 +159,7 @@ def _request(card: SweepCard, options: Options, levels: Levels) -> tuple[Request
     request = replace(request, epochs=None if "epochs" in settings else request.epochs)
     choice = choose(request)
     if any(value != RULES[name][0] for name, value in rules.items()):
-        request = _ruled(request, choice, _usual(choice.benchmark, request), rules)
+        request = _ruled(request, choice, rules)
         choice = choose(request)
     return request, choice
 
@@ -173,14 +170,10 @@ def _one_of(name: str, value: Any, allowed: Iterable[str]) -> Any:
     return value
 
 
-def _usual(benchmark: str, request: Request) -> BenchmarkCard:
-    """The benchmark's card without the request's settings."""
-    return choose(Request((), request.dataset, epochs=request.epochs)).card
-
-
-def _ruled(request: Request, choice: Choice, usual: BenchmarkCard, rules: Mapping[str, str]) -> Request:
-    """The request with epochs and learning rate as the rules make them of its batch size."""
-    ratio = choice.card.training.batch_size / usual.training.batch_size
+def _ruled(request: Request, choice: Choice, rules: Mapping[str, str]) -> Request:
+    """The request with epochs and learning rate as the rules make them of its batch size and the benchmark card's."""
+    usual = choose(Request((), request.dataset)).card.training.batch_size
+    ratio = choice.card.training.batch_size / usual
     if rules.get("budget") == "steps":
         request = replace(request, epochs=max(1, round(choice.card.training.epochs * ratio)))
     if rules.get("lr_rule") == "sqrt":

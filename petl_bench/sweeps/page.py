@@ -10,19 +10,19 @@ from typing import Literal
 
 from tabulate import tabulate
 
-from petl_bench.card_files import card_files, read_card
-from petl_bench.cards import BenchmarkCard
 from petl_bench.files import write_atomically
 from petl_bench.index import IndexedRun
+from petl_bench.leaderboard.differences import exact
 from petl_bench.leaderboard.figures import Curve, convergence, save
 from petl_bench.leaderboard.folds import fold_lines, mean_and_sd, read_epochs
 from petl_bench.leaderboard.names import Namer
-from petl_bench.leaderboard.pages import escaped, published, ranges
-from petl_bench.leaderboard.report import unlike_published
+from petl_bench.leaderboard.pages import escaped, p_value, published, ranges
+from petl_bench.leaderboard.report import benchmark_card, unlike_published
 from petl_bench.leaderboard.tables import make_tables
 from petl_bench.records import RunRecord
-from petl_bench.stats.availability import NotAvailable, Quantity
+from petl_bench.stats.availability import NotAvailable
 from petl_bench.stats.describe import describe
+from petl_bench.stats.estimate import Interval
 from petl_bench.sweeps.answers import Answer, Cell, Difference, answer, cells_of, varying
 from petl_bench.sweeps.card import Beside, SweepCard
 from petl_bench.sweeps.figures import figure_of
@@ -148,36 +148,29 @@ def _difference(difference: Difference) -> Row:
     return {
         "to baseline": f"{100 * difference.estimate.value:+.2f}",
         "95% of it": _bounds(difference.estimate.interval(), sign="+"),
-        "p Holm": _p(difference.holm_p),
+        "p Holm": p_value(exact(difference.holm_p)),
         "verdict": _verdict(difference),
     }
 
 
 def _verdict(difference: Difference) -> str:
     if isinstance(difference.verdict, NotAvailable):
-        return "identical" if difference.verdict.reason.startswith("identical") else "no test"
+        return "identical" if difference.identical else "no test"
     return str(difference.verdict)
 
 
-def _p(value: Quantity) -> str:
-    if isinstance(value, NotAvailable):
-        return "-"
-    return "<.0001" if value < 1e-4 else f"{value:.4f}"
-
-
-def _bounds(interval: object, sign: str = "") -> str:
+def _bounds(interval: Interval | NotAvailable, sign: str = "") -> str:
     if isinstance(interval, NotAvailable):
         return "-"
-    low, high = 100 * interval.low, 100 * interval.high  # type: ignore[attr-defined]
-    return f"{low:{sign}.2f} to {high:{sign}.2f}"
+    return f"{100 * interval.low:{sign}.2f} to {100 * interval.high:{sign}.2f}"
 
 
 def _published(record: RunRecord, namer: Namer) -> str:
     """Published values of the card that a run equals, where the run has its benchmark's own recipe and protocol."""
     card, benchmark = namer.name(record).card, str(record.meta_info.dataset_info["name"])
-    if card is None or benchmark not in card_files("benchmarks"):
+    usual, spec = benchmark_card(benchmark), record.spec
+    if card is None or usual is None:
         return ""
-    usual, spec = read_card(card_files("benchmarks")[benchmark], BenchmarkCard), record.spec
     ours = (spec.training.batch_size, spec.training.micro_batch_size, spec.data.protocol)
     if ours != (usual.training.batch_size, usual.training.micro_batch_size, usual.protocol):
         return ""
@@ -232,11 +225,13 @@ def _notes(card: SweepCard, said: Answer, benches: Sequence[Bench], failures: Se
     if missing:
         again = " (--retry-failed tries those that failed again)" if failures else ""
         notes.append(f"{missing} runs are missing: the same command goes on with them{again}")
-    if any(number := shared(bench) for bench in benches):
+    if number := sum(map(shared, benches)):
         notes.append(f"{number} runs serve more than one combination, which are the same experiment")
     for bench in benches:
         if bench.workbench is not None:
             notes += bench.workbench.notes()
+    if card.question.margin:
+        notes.append(f"margin: {card.question.margin:g} points, declared in the card")
     if said.differences:
         notes.append(
             "intervals of single scores hold the clips' own spread, which pairs share: read differences off the table"
@@ -294,7 +289,7 @@ def _csv(said: Answer) -> str:
 
 def _csv_difference(difference: Difference) -> dict[str, object]:
     bounds, estimate = difference.estimate.interval(), difference.estimate
-    row: dict[str, object] = {"difference": f"{estimate.value:.9g}", "verdict": str(difference.verdict)}
+    row: dict[str, object] = {"difference": f"{estimate.value:.9g}", "verdict": _verdict(difference)}
     if not isinstance(bounds, NotAvailable):
         row |= {"difference_low": f"{bounds.low:.9g}", "difference_high": f"{bounds.high:.9g}"}
     for name, value in (("p", estimate.p_value), ("p_holm", difference.holm_p), ("detectable", detectable(estimate))):

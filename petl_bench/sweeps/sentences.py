@@ -123,7 +123,7 @@ def _is_single(question: Question, difference: Difference) -> bool:
 
 def _single(difference: Difference) -> str:
     estimate = difference.estimate
-    if estimate.standard_error == 0.0 and estimate.value == 0.0:
+    if difference.identical:
         return f"{_on(difference)}{changed(difference)} changes no prediction."
     return (
         f"{_on(difference)}{changed(difference)} makes {points(estimate.value)} points "

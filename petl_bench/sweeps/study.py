@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from petl_bench.canonical import digest
 from petl_bench.errors import AbsentError
-from petl_bench.plan import PlannedRun, Request, given_settings, make_plan
+from petl_bench.plan import Plan, PlannedRun, Request, given_settings, make_plan
+from petl_bench.records import RunRecord
 from petl_bench.results import ResultsTree
 from petl_bench.runner import Outcome, Reporter, run_plan
 from petl_bench.settings import resolve_settings
@@ -29,8 +29,8 @@ class Bench:
     workbench: Workbench | None = None
     lacking: str = ""
     """Why there is no workbench: what is not on this machine."""
-    runs: list[tuple[Point, PlannedRun]] = field(default_factory=list)
-    """Every (combination, fold, seed), planned; empty without a workbench. One run may serve two combinations."""
+    plans: list[Plan] = field(default_factory=list)
+    """The runs of every combination, in their order; empty without a workbench. One run may serve two combinations."""
 
     @property
     def request(self) -> Request:
@@ -42,10 +42,15 @@ class Bench:
         return f"{choice.benchmark}, backbone {choice.card.backbone}"
 
     @property
+    def runs(self) -> dict[str, PlannedRun]:
+        """The planned runs by key, each once."""
+        return {run.key: run for plan in self.plans for run in plan}
+
+    @property
     def run_count(self) -> int:
         """Runs there are to be, those that serve two combinations once."""
         if self.workbench is not None:
-            return len({run.key for _, run in self.runs})
+            return len(self.runs)
         runs = {
             (experiment(point), fold, seed)
             for point in self.points
@@ -75,7 +80,7 @@ def prepare(points: Sequence[Point], device: str) -> list[Bench]:
             continue
         for point in bench.points:
             plan = make_plan(point.request, point.choice, bench.workbench.subject)
-            bench.runs += [(point, replace(run, label=point.label)) for run in plan]
+            bench.plans.append(tuple(replace(run, label=point.label) for run in plan))
     return list(benches.values())
 
 
@@ -101,15 +106,14 @@ class Forecast:
     basis: str
 
 
-def forecast(bench: Bench, results: Path) -> Forecast:
-    """Runs, those on record, and seconds for the rest from measured throughput."""
+def forecast(bench: Bench, tree: ResultsTree, records: Sequence[RunRecord]) -> Forecast:
+    """Runs, those on record, and seconds for the rest from measured throughput; ``records`` are the tree's."""
     if bench.workbench is None:
         return Forecast(bench, bench.run_count, None, 0, None, bench.lacking)
-    tree = ResultsTree(results)
-    runs = {run.key: run for _, run in bench.runs}
+    runs = bench.runs
     done = runs.keys() & tree.run_folders().keys()
     failed = (runs.keys() & tree.failures().keys()) - done
-    throughput = Throughput(bench.workbench, results)
+    throughput = Throughput(bench.workbench, records)
     seconds = throughput.seconds([run for key, run in runs.items() if key not in done | failed])
     return Forecast(bench, bench.run_count, len(done), len(failed), seconds, throughput.basis)
 
@@ -117,19 +121,9 @@ def forecast(bench: Bench, results: Path) -> Forecast:
 def train(bench: Bench, tree: ResultsTree, reporter: Reporter, *, retry_failed: bool = False) -> Outcome:
     """Train what the tree does not hold yet."""
     assert bench.workbench is not None
-    plan = tuple({run.key: run for _, run in bench.runs}.values())
-    return run_plan(plan, bench.workbench, tree, reporter, retry_failed=retry_failed)
-
-
-def by_point(bench: Bench) -> dict[int, list[PlannedRun]]:
-    """The runs of every combination, by its position in the bench."""
-    found: dict[int, list[PlannedRun]] = {}
-    position = {id(point): at for at, point in enumerate(bench.points)}
-    for point, run in bench.runs:
-        found.setdefault(position[id(point)], []).append(run)
-    return found
+    return run_plan(tuple(bench.runs.values()), bench.workbench, tree, reporter, retry_failed=retry_failed)
 
 
 def shared(bench: Bench) -> int:
     """Runs that serve more than one combination."""
-    return sum(number > 1 for number in Counter(run.key for _, run in bench.runs).values())
+    return sum(number > 1 for number in Counter(run.key for plan in bench.plans for run in plan).values())

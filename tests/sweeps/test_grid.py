@@ -167,6 +167,11 @@ def test_a_point_belongs_to_the_method_and_benchmark_that_it_names() -> None:
     assert [(p.levels["method"], p.label) for p in found] == [("conformer", ""), ("lora", ""), ("lora", "rank = 3")]
 
 
+def test_a_point_may_be_a_nested_table() -> None:
+    (_, single) = points(card_of(point=[{"placement": {"location": "mhsa"}}]), Options())
+    assert single.label == "placement.location = mhsa"
+
+
 def test_quick_changes_factors_of_single_methods_and_drops_points_of_other_arms() -> None:
     card = card_of(
         methods=["conformer", "lora"],
