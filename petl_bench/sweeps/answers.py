@@ -25,7 +25,7 @@ from petl_bench.sweeps.card import Levels, SweepCard
 from petl_bench.sweeps.grid import show
 from petl_bench.sweeps.study import Bench
 
-SAME = NotAvailable("the same predictions, clip by clip")
+SAME = NotAvailable("identical: the same predictions, clip by clip")
 
 
 @dataclass(frozen=True)
