@@ -7,6 +7,7 @@ import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO, Any
 
 from petl_bench.errors import UserError
 
@@ -18,9 +19,24 @@ def whole_file(path: Path) -> Iterator[Path]:
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
         yield temporary
+        with temporary.open("rb") as file:
+            flush(file)
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def write_durably(path: Path, text: str) -> None:
+    """Write a new UTF-8 file that outlasts a machine that stops."""
+    with path.open("w", encoding="utf-8") as file:
+        file.write(text)
+        flush(file)
+
+
+def flush(file: IO[Any]) -> None:
+    """Have what was written to a file put on the disk, so that a rename after it names nothing that is not there."""
+    file.flush()
+    os.fsync(file.fileno())
 
 
 @contextmanager

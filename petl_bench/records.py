@@ -69,6 +69,8 @@ class TrainInfo(Part):
     clips_per_second: float
     peak_memory: int | None = None
     """Bytes on the accelerator; None on the CPU."""
+    parts: int | None = None
+    """Clips at a time where batches did not fit into memory and were accumulated from parts; else None."""
     metrics: dict[Literal["validation", "test"], dict[str, float]]
 
     @model_validator(mode="after")

@@ -189,11 +189,18 @@ BACKBONES: Registry[Any] = Registry(
     "petl_bench.backbones",
     "petl_bench.backbones",
     "petl_bench.backbones.base:Backbone",
-    support=frozenset({"base", "resolve", "pretrain", "pretraining"}),
+    support=frozenset({"base", "resolve", "recompute", "pretrain", "pretraining"}),
 )
 LAYOUTS: Registry[Any] = Registry(
     "layout",
     "petl_bench.benchmarks.layouts",
     "petl_bench.layouts",
     "petl_bench.benchmarks.dataset:Layout",
+)
+EXECUTORS: Registry[Any] = Registry(
+    "executor",
+    "petl_bench.executors",
+    "petl_bench.executors",
+    "petl_bench.executors.base:Executor",
+    support=frozenset({"base", "worker"}),
 )

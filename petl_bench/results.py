@@ -1,13 +1,15 @@
 """The results tree: each run a folder that exists whole or not at all. Free of torch.
 
 ``<root>/<benchmark>/<backbone>/<implementation>/<run_key>/`` holds ``run.json``, ``epochs.jsonl`` and
-``predictions.npz``; ``<root>/failed/<run_key>.<n>.json`` holds what went wrong. Trees can be copied and merged.
+``predictions.npz``; ``<root>/failed/<run_key>.<n>.json`` holds what went wrong. Trees can be copied and merged. Hidden
+folders hold what is under way: claims, checkpoints, run folders that are being written.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import secrets
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -16,11 +18,15 @@ from pathlib import Path
 
 import numpy as np
 
+from petl_bench.claims import Claims
 from petl_bench.errors import UserError
+from petl_bench.files import flush, write_durably
 from petl_bench.records import Failure, FinishedRun, RunRecord, read_record
 
 FAILED = "failed"
 UNFINISHED = ".unfinished"
+CLAIMS = ".claims"
+CHECKPOINTS = ".checkpoints"
 
 
 class ResultsTree:
@@ -28,6 +34,7 @@ class ResultsTree:
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self.claims = Claims(root / CLAIMS)
 
     def prepare(self) -> None:
         """Create the folder and prove that it can be written to. Raises UserError."""
@@ -81,6 +88,10 @@ class ResultsTree:
         """Where a record is filed."""
         return self.root.joinpath(*record.labels) / record.run_info.run_key
 
+    def checkpoint(self, key: str) -> Path:
+        """Where an unfinished run is kept."""
+        return self.root / CHECKPOINTS / f"{key}.safetensors"
+
     def records(self) -> tuple[list[RunRecord], list[str]]:
         """All readable records, and a line for each that is not."""
         records, problems = [], []
@@ -95,23 +106,33 @@ class ResultsTree:
         """File a failure under the next free number of its key."""
         folder = self.root / FAILED
         folder.mkdir(parents=True, exist_ok=True)
-        number = max((number for number, key, _ in self._numbered_failures() if key == failure.run_key), default=0)
-        while True:
-            number += 1
-            path = folder / f"{failure.run_key}.{number}.json"
-            try:
-                with path.open("x", encoding="utf-8") as file:
-                    file.write(failure.model_dump_json(indent=2) + "\n")
+        number = self.failure_count(failure.run_key)
+        whole = folder / f".{failure.run_key}.{secrets.token_hex(4)}"
+        try:
+            write_durably(whole, failure.model_dump_json(indent=2) + "\n")
+            while True:
+                number += 1
+                path = folder / f"{failure.run_key}.{number}.json"
+                try:
+                    os.link(whole, path)
+                except FileExistsError:
+                    continue
+                except OSError:  # a file system without links
+                    os.replace(whole, path)
                 return path
-            except FileExistsError:
-                continue
+        finally:
+            whole.unlink(missing_ok=True)
 
     def failures(self) -> dict[str, Path]:
         """The latest failure of every key that has one."""
         return {key: path for _, key, path in sorted(self._numbered_failures())}
 
-    def _numbered_failures(self) -> Iterator[tuple[int, str, Path]]:
-        for path in (self.root / FAILED).glob("*.json"):
+    def failure_count(self, key: str) -> int:
+        """The number of a key's latest failure, 0 where it has none."""
+        return max((number for number, its, _ in self._numbered_failures(f"{key}.*.json") if its == key), default=0)
+
+    def _numbered_failures(self, pattern: str = "*.json") -> Iterator[tuple[int, str, Path]]:
+        for path in (self.root / FAILED).glob(pattern):
             key, _, number = path.stem.partition(".")
             if number.isdigit():
                 yield int(number), key, path
@@ -120,6 +141,8 @@ class ResultsTree:
 def _write_run(folder: Path, run: FinishedRun) -> None:
     folder.mkdir()
     lines = [json.dumps(epoch, allow_nan=False) + "\n" for epoch in run.epochs]
-    (folder / "epochs.jsonl").write_text("".join(lines), encoding="utf-8")
-    np.savez_compressed(folder / "predictions.npz", allow_pickle=False, **vars(run.predictions))
-    (folder / "run.json").write_text(run.record.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    write_durably(folder / "epochs.jsonl", "".join(lines))
+    with (folder / "predictions.npz").open("wb") as file:
+        np.savez_compressed(file, allow_pickle=False, **vars(run.predictions))
+        flush(file)
+    write_durably(folder / "run.json", run.record.model_dump_json(indent=2) + "\n")

@@ -2,78 +2,131 @@
 
 from __future__ import annotations
 
-import platform
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from petl_bench.backbones.base import Backbone
+from petl_bench.backbones.recompute import recompute_layers
 from petl_bench.benchmarks.augment import mask
 from petl_bench.benchmarks.splits import Split
+from petl_bench.checkpoints import Checkpoint
 from petl_bench.diagnosis import diagnose
-from petl_bench.environment import package_versions
+from petl_bench.execution import Execution
 from petl_bench.inputs import Inputs
+from petl_bench.memory import is_out_of_memory, sees_batches, smaller_parts
 from petl_bench.methods.base import Method
 from petl_bench.metrics import evaluate
 from petl_bench.plan import PlannedRun
-from petl_bench.records import FinishedRun, MetaInfo, Predictions, RunInfo, RunRecord, TrainInfo
+from petl_bench.progress import Progress
+from petl_bench.recording import predictions_of, record_of, surroundings, train_info_of
+from petl_bench.records import FinishedRun
 from petl_bench.registry import METHODS
 from petl_bench.runspec import RunSpec
+from petl_bench.session import Listener, Session, Silence
 from petl_bench.workbench import Workbench
 
 EVALUATION_BATCH = 64
-
-OnEpoch = Callable[[int, dict[str, float]], None]
 
 
 class NotFiniteError(RuntimeError):
     """A loss that is NaN or infinite, with a diagnosis."""
 
 
-def train_run(planned: PlannedRun, workbench: Workbench, on_epoch: OnEpoch | None = None) -> FinishedRun:
-    """Train and test one run. Raises NotFiniteError, naming tensor and step, where the loss is no number any more."""
+class DoesNotFitError(RuntimeError):
+    """So many ``clips`` at a time take more memory than there is in training."""
+
+    def __init__(self, clips: int, batch_norm: bool) -> None:
+        super().__init__(f"out of memory with {clips} clips at a time")
+        self.clips = clips
+        self.batch_norm = batch_norm
+
+
+def train_run(
+    planned: PlannedRun,
+    workbench: Workbench,
+    listener: Listener | None = None,
+    *,
+    execution: Execution | None = None,
+    checkpoint: Checkpoint | None = None,
+) -> FinishedRun:
+    """Train and test one run; where a ``checkpoint`` of it was kept, from there on.
+
+    A batch that does not fit into memory is accumulated from parts, which the record says. Raises NotFiniteError,
+    naming tensor and step, where the loss is no number any more, and NoMemoryError where parts do not help or would
+    change the experiment.
+    """
+    listener, execution = listener or Silence(), execution or Execution()
+    parts: int | None = None
+    while True:
+        try:
+            return _train_once(planned, workbench, listener, execution, checkpoint, parts)
+        except DoesNotFitError as shortage:
+            batch_norm = shortage.batch_norm
+            parts = smaller_parts(
+                shortage.clips,
+                planned.spec.training.batch_size,
+                batch_norm=batch_norm,
+                allowed=execution.allow_parts,
+            )
+        listener.remark(
+            f"out of memory: begins again with batches in parts of {parts}"
+            + (", as whose statistics BatchNorm's are" if batch_norm else "")
+        )
+        if checkpoint is not None:
+            checkpoint.discard()
+        if workbench.device.type == "cuda":
+            torch.cuda.empty_cache()
+
+
+def _train_once(
+    planned: PlannedRun,
+    workbench: Workbench,
+    listener: Listener,
+    execution: Execution,
+    checkpoint: Checkpoint | None,
+    parts: int | None,
+) -> FinishedRun:
     spec = planned.spec
     started = time.perf_counter()
     backbone = workbench.backbone(spec)
     split = workbench.split(spec)
     inputs = Inputs(spec, workbench, split)
+    session = Session(listener, checkpoint, parts, surroundings(workbench.device))
     if workbench.device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(workbench.device)
     try:
         method = attached(planned, backbone)
         backbone.to(workbench.device)
+        if execution.gradient_checkpointing:
+            recompute_layers(backbone)
 
-        epochs, best = fit(spec, backbone, inputs, split, on_epoch or (lambda epoch, log: None))
-        tested = len(epochs)
+        progress = fit(spec, backbone, inputs, split, session)
+        tested = progress.epoch
         if spec.switches.checkpoint == "best":
-            backbone.restore(best.state)
-            tested = best.epoch
+            backbone.restore(progress.best.state)
+            tested = progress.best.epoch
         updates = tested * batches_per_epoch(spec, split)
         validation_logits = predict(spec, backbone, inputs, split.validation, updates)
         test_logits = predict(spec, backbone, inputs, split.test, updates)
-        predictions = _predictions(workbench, split, validation_logits, test_logits)
-        train_info = _train_info(method, backbone, epochs, best.epoch, tested, predictions, len(split.train))
+        predictions = predictions_of(workbench, split, validation_logits, test_logits)
+        train_info = train_info_of(method, backbone, progress, tested, predictions, len(split.train), session.parts)
     finally:
         backbone.detach()
         changed = workbench.give_back(backbone)
     if changed:
         raise RuntimeError(f"detached, the backbone is not as before ({', '.join(changed[:3])}); see petl-bench check")
-    run_info = RunInfo(
-        run_key=planned.key,
-        config_key=spec.config_key(),
-        created_at=datetime.now(UTC).isoformat(timespec="seconds"),
-        total_time=time.perf_counter() - started,
-    )
-    meta_info = _meta_info(planned, workbench, split)
-    return FinishedRun(
-        RunRecord(run_info=run_info, spec=spec, train_info=train_info, meta_info=meta_info), epochs, predictions
-    )
+    seconds = session.seconds_before + time.perf_counter() - started
+    system: dict[str, object] = {"gradient_checkpointing": True} if execution.gradient_checkpointing else {}
+    if session.earlier:
+        system["resumed"] = session.earlier
+    record = record_of(planned, train_info, workbench, split, seconds, system)
+    return FinishedRun(record, progress.logs, predictions)
 
 
 def attached(planned: PlannedRun, backbone: Backbone) -> Method:
@@ -94,36 +147,14 @@ def attached(planned: PlannedRun, backbone: Backbone) -> Method:
     return method
 
 
-class Best:
-    """The best validation epoch so far: highest metric, then lowest loss, then earliest; and a real copy of it."""
-
-    def __init__(self) -> None:
-        self.score = (-float("inf"), -float("inf"))
-        self.epoch = 0
-        self.state: dict[str, Tensor] = {}
-
-    def offer(self, epoch: int, metric: float, loss: float, backbone: Backbone) -> None:
-        if (metric, -loss) > self.score:
-            self.score, self.epoch, self.state = (metric, -loss), epoch, backbone.trained_state()
-
-
-def fit(
-    spec: RunSpec, backbone: Backbone, inputs: Inputs, split: Split, on_epoch: OnEpoch
-) -> tuple[list[dict[str, float]], Best]:
-    """Train for all epochs: AdamW, cosine per step to 0, cross-entropy. Returns the epochs' logs and the best epoch."""
-    recipe, settings, augment = spec.training, spec.training.optimizer, spec.data.augment
-    optimizer = torch.optim.AdamW(
-        backbone.trained_parameters(),
-        lr=settings.lr,
-        betas=settings.betas,
-        eps=settings.eps,
-        weight_decay=settings.weight_decay,
-    )
+def fit(spec: RunSpec, backbone: Backbone, inputs: Inputs, split: Split, session: Session) -> Progress:
+    """Train for all epochs that are not done yet: AdamW, cosine per step to 0, cross-entropy."""
+    recipe, augment = spec.training, spec.data.augment
     batches = batches_per_epoch(spec, split)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, recipe.epochs * batches)
-    best, logs = Best(), []
+    progress = Progress(spec, backbone, batches)
+    session.take_up(progress)
 
-    for epoch in range(1, recipe.epochs + 1):
+    for epoch in range(progress.epoch + 1, recipe.epochs + 1):
         started = time.perf_counter()
         backbone.train()
         order = np.random.default_rng(spec.streams.derive("batches", epoch)).permutation(split.train)
@@ -132,23 +163,25 @@ def fit(
         with seeded(spec, "dropout", epoch):
             for number, start in enumerate(range(0, len(order), recipe.batch_size)):
                 batch = order[start : start + recipe.batch_size]
-                optimizer.zero_grad(set_to_none=True)
-                for indices in micro_batches(batch, recipe.micro_batch_size):
+                progress.optimizer.zero_grad(set_to_none=True)
+                for indices in micro_batches(batch, session.parts or recipe.micro_batch_size):
                     features, targets = inputs.batch(indices)
                     if augment.time_mask or augment.frequency_mask:
                         features = mask(features, inputs.clips[indices], masks, augment)
-                    with precision_of(spec, inputs.device):
-                        logits = backbone(features)
-                    loss = nn.functional.cross_entropy(logits.float(), targets)
-                    if not torch.isfinite(loss):
-                        step = (epoch - 1) * batches + number + 1
+                    with fitting(len(indices), backbone):
                         with precision_of(spec, inputs.device):
-                            cause = diagnose(backbone, features, updates=step - 1)
-                        raise NotFiniteError(f"loss is not finite at step {step} (epoch {epoch}): {cause}")
-                    (loss * (len(indices) / len(batch))).backward()  # type: ignore[no-untyped-call]
+                            logits = backbone(features)
+                        loss = nn.functional.cross_entropy(logits.float(), targets)
+                        if not torch.isfinite(loss):
+                            step = (epoch - 1) * batches + number + 1
+                            with precision_of(spec, inputs.device):
+                                cause = diagnose(backbone, features, updates=step - 1)
+                            raise NotFiniteError(f"loss is not finite at step {step} (epoch {epoch}): {cause}")
+                        (loss * (len(indices) / len(batch))).backward()  # type: ignore[no-untyped-call]
                     total += loss.detach() * len(indices)
-                optimizer.step()
-                schedule.step()
+                with fitting(len(batch), backbone):
+                    progress.optimizer.step()
+                progress.schedule.step()
         train_time = time.perf_counter() - started
 
         validation_logits = predict(spec, backbone, inputs, split.validation, updates=epoch * batches)
@@ -159,13 +192,14 @@ def fit(
             "validation_loss": measured["loss"],
             "validation_accuracy": measured["accuracy"],
             f"validation_{spec.data.metric}": measured[spec.data.metric],
-            "lr": float(schedule.get_last_lr()[0]),
+            "lr": float(progress.schedule.get_last_lr()[0]),
             "train_time": train_time,
         }
-        best.offer(epoch, measured[spec.data.metric], measured["loss"], backbone)
-        logs.append(log)
-        on_epoch(epoch, log)
-    return logs, best
+        progress.best.offer(epoch, measured[spec.data.metric], measured["loss"], backbone)
+        progress.logs.append(log)
+        session.listener.epoch(epoch, log)
+        session.put_down(progress)
+    return progress
 
 
 def micro_batches(batch: npt.NDArray[np.int64], size: int | None) -> Iterator[npt.NDArray[np.int64]]:
@@ -186,18 +220,26 @@ def predict(
 ) -> npt.NDArray[np.float32]:
     """Logits ``[clips, classes]`` of the clips at ``indices``, in eval mode, after so many updates.
 
-    Raises NotFiniteError.
+    Where memory runs out, fewer clips are taken at a time: in eval mode no clip depends on another. Raises
+    NotFiniteError.
     """
     backbone.eval()
-    parts = []
-    for start in range(0, len(indices), EVALUATION_BATCH):
-        features, _ = inputs.batch(indices[start : start + EVALUATION_BATCH])
-        with precision_of(spec, inputs.device):
-            logits = backbone(features).float()
-            if not torch.isfinite(logits).all():
-                cause = diagnose(backbone, features, updates)
-                raise NotFiniteError(f"logits are not finite in evaluation: {cause}")
+    parts, start, size = [], 0, EVALUATION_BATCH
+    while start < len(indices):
+        features, _ = inputs.batch(indices[start : start + size])
+        try:
+            with precision_of(spec, inputs.device):
+                logits = backbone(features).float()
+                if not torch.isfinite(logits).all():
+                    cause = diagnose(backbone, features, updates)
+                    raise NotFiniteError(f"logits are not finite in evaluation: {cause}")
+        except Exception as error:
+            if size == 1 or not is_out_of_memory(error):
+                raise
+            size //= 2
+            continue
         parts.append(logits.cpu())
+        start += size
     together: npt.NDArray[np.float32] = torch.cat(parts).numpy()
     return together
 
@@ -208,81 +250,21 @@ def precision_of(spec: RunSpec, device: torch.device) -> torch.autocast:
 
 
 @contextmanager
+def fitting(clips: int, backbone: Backbone) -> Iterator[None]:
+    """Turn a failed allocation into DoesNotFitError, which holds on to nothing that takes memory."""
+    try:
+        yield
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+    else:
+        return
+    raise DoesNotFitError(clips, sees_batches(backbone))
+
+
+@contextmanager
 def seeded(spec: RunSpec, stream: str, *parts: int) -> Iterator[None]:
     """Run the block under torch's generators seeded for a stream of the run; they are as before afterwards."""
     with torch.random.fork_rng():
         torch.manual_seed(spec.streams.derive(stream, *parts))
         yield
-
-
-def _train_info(
-    method: Method,
-    backbone: Backbone,
-    epochs: list[dict[str, float]],
-    best_epoch: int,
-    tested_epoch: int,
-    predictions: Predictions,
-    train_clips: int,
-) -> TrainInfo:
-    roles = backbone.parameters_by_role()
-    trainable = sum(roles.values())
-    surplus = method.published_surplus(backbone.geometry)
-    train_time = sum(epoch["train_time"] for epoch in epochs)
-    device = next(backbone.parameters()).device
-    return TrainInfo(
-        num_trainable_params=trainable,
-        num_total_params=backbone.total_parameters(),
-        parameters=roles,
-        redundant_parameters=backbone.redundant_parameters(),
-        published_count=trainable - roles["head"] - backbone.trained_in_final_norm() + surplus,
-        best_epoch=best_epoch,
-        tested_epoch=tested_epoch,
-        train_time=train_time,
-        clips_per_second=train_clips * len(epochs) / train_time,
-        peak_memory=torch.cuda.max_memory_allocated(device) if device.type == "cuda" else None,
-        metrics={
-            "validation": evaluate(predictions.validation_logits, predictions.validation_targets),
-            "test": evaluate(predictions.test_logits, predictions.test_targets),
-        },
-    )
-
-
-def _predictions(
-    workbench: Workbench, split: Split, validation: npt.NDArray[np.float32], test: npt.NDArray[np.float32]
-) -> Predictions:
-    dataset = workbench.dataset
-    return Predictions(
-        validation_ids=dataset.ids[split.validation],
-        validation_groups=dataset.groups[split.validation],
-        validation_targets=dataset.targets[split.validation],
-        validation_logits=validation,
-        test_ids=dataset.ids[split.test],
-        test_groups=dataset.groups[split.test],
-        test_targets=dataset.targets[split.test],
-        test_logits=test,
-    )
-
-
-def _meta_info(planned: PlannedRun, workbench: Workbench, split: Split) -> MetaInfo:
-    device, description = workbench.device, workbench.source.description
-    return MetaInfo(
-        method_info={"name": planned.method, "settings": planned.settings, "overrides": planned.overrides},
-        model_info={
-            "name": planned.backbone,
-            "note": description.note,
-            **vars(description.geometry),
-            "special_tokens": list(description.geometry.special_tokens),
-        },
-        dataset_info={
-            "name": planned.benchmark,
-            "class_names": list(workbench.dataset.class_names),
-            "clips": {part: len(indices) for part, indices in vars(split).items()},
-            "limit": workbench.dataset.limit,
-        },
-        package_info=package_versions(),
-        system_info={
-            "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
-            "threads": torch.get_num_threads(),
-            "platform": platform.platform(),
-        },
-    )

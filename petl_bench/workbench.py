@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 import torch
+from pydantic import BaseModel, ConfigDict
 
 from petl_bench.backbones.base import Backbone
 from petl_bench.backbones.resolve import BackboneSource, resolve
@@ -17,9 +18,8 @@ from petl_bench.benchmarks.dataset import Dataset, open_dataset
 from petl_bench.benchmarks.features import Progress, features_of
 from petl_bench.benchmarks.splits import Split, split
 from petl_bench.cards import BenchmarkCard, Features
-from petl_bench.errors import UserError
 from petl_bench.locations import data_folder
-from petl_bench.plan import Subject
+from petl_bench.plan import Choice, Request, Subject
 from petl_bench.runspec import RunSpec
 
 if TYPE_CHECKING:
@@ -30,23 +30,38 @@ STATISTICS_CLIPS = 256
 """Clips that are in memory at a time while their values are summed up."""
 
 
+class Opening(BaseModel):
+    """What a workbench is opened with, in every process anew."""
+
+    model_config = ConfigDict(frozen=True)
+
+    benchmark: str
+    card: BenchmarkCard
+    data_dir: Path | None = None
+    limit: int | None = None
+
+
+def opening_of(request: Request, choice: Choice) -> Opening:
+    """What a request's workbench is opened with."""
+    return Opening(benchmark=choice.benchmark, card=choice.card, data_dir=request.data_dir, limit=request.limit)
+
+
 @dataclass
 class Workbench:
     """Loaded things, by what identifies them. A resident worker keeps one for all its runs."""
 
+    opening: Opening
     dataset: Dataset
     source: BackboneSource
     device: torch.device
     _kept: dict[Hashable, Any] = field(default_factory=dict)
 
     @classmethod
-    def open(
-        cls, benchmark: str, card: BenchmarkCard, data_dir: Path | None, limit: int | None, device: str
-    ) -> Workbench:
+    def open(cls, opening: Opening, device: str) -> Workbench:
         """Find the data set and the backbone and check them; nothing large is loaded yet."""
-        chosen = find_device(device)
-        dataset = open_dataset(benchmark, card, data_folder(benchmark, data_dir), limit)
-        return cls(dataset, resolve(card.backbone), chosen)
+        folder = data_folder(opening.benchmark, opening.data_dir)
+        dataset = open_dataset(opening.benchmark, opening.card, folder, opening.limit)
+        return cls(opening, dataset, resolve(opening.card.backbone), torch.device(device))
 
     @property
     def subject(self) -> Subject:
@@ -114,19 +129,10 @@ class Workbench:
             del self._kept[key]
         return sorted(changed)
 
+    def unload(self) -> None:
+        """Let go of loaded backbones, where other processes do the training."""
+        for key in [key for key in self._kept if isinstance(key, tuple) and key[0] in ("backbone", "condition")]:
+            del self._kept[key]
+
     def split(self, spec: RunSpec) -> Split:
         return split(self.dataset, spec.data.protocol, spec.fold, spec.seed)
-
-
-def find_device(name: str) -> torch.device:
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-        if device.type not in ("cpu", "cuda"):
-            raise RuntimeError(f"devices of type {device.type} are not supported")
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).partition("\n")[0]
-        raise UserError(f"--device {name}: not usable here ({reason}); give cpu, cuda, cuda:N or auto") from error
-    return device

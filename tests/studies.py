@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from petl_bench.execution import Execution
 from petl_bench.plan import Plan, PlannedRun, Request, choose, make_plan
 from petl_bench.records import FinishedRun, RunRecord
 from petl_bench.results import ResultsTree
 from petl_bench.runner import Outcome, run_plan
 from petl_bench.training import train_run
-from petl_bench.workbench import Workbench
+from petl_bench.workbench import Workbench, opening_of
 
 Command = Callable[..., tuple[int, str, str]]
 """Exit code, standard output and standard error of ``petl-bench`` with some arguments."""
 
+IN_PROCESS = Execution(executor="in_process")
 TINY = Request(methods=("linear",), dataset="synthetic", folds=(1,), epochs=1, limit=2)
 
 
 def plan_of(request: Request) -> tuple[Plan, Workbench]:
     """The plan of a request, and the workbench its runs are trained on."""
     choice = choose(request)
-    workbench = Workbench.open(choice.benchmark, choice.card, request.data_dir, request.limit, "cpu")
+    workbench = Workbench.open(opening_of(request, choice), "cpu")
     return make_plan(request, choice, workbench.subject), workbench
 
 
@@ -40,6 +42,10 @@ class Log:
     started: list[str] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
+    heard: list[str] = field(default_factory=list)
+    waited: list[tuple[str, str]] = field(default_factory=list)
+    done: list[tuple[str, bool]] = field(default_factory=list)
     interrupt_after: int | None = None
     on_start: Callable[[], object] = lambda: None
 
@@ -56,10 +62,22 @@ class Log:
 
     def epoch(self, run: PlannedRun, epoch: int, log: dict[str, float]) -> None: ...
 
+    def remark(self, run: PlannedRun, text: str) -> None:
+        self.remarks.append(text)
+
+    def said(self, text: str) -> None:
+        self.heard.append(text)
+
+    def waiting(self, held: Sequence[tuple[PlannedRun, str]]) -> None:
+        self.waited += [(run.title, owner) for run, owner in held]
+
+    def run_held(self, run: PlannedRun) -> None: ...
+
     def run_skipped(self, run: PlannedRun) -> None:
         self.skipped.append(run.title)
 
-    def run_done(self, run: PlannedRun, record: RunRecord, first: bool) -> None: ...
+    def run_done(self, run: PlannedRun, record: RunRecord, first: bool) -> None:
+        self.done.append((run.title, first))
 
     def run_failed(self, run: PlannedRun, error: str) -> None:
         self.failed.append(error)
@@ -74,10 +92,11 @@ class Study:
     def run(
         self,
         log: Log | None = None,
+        execution: Execution = IN_PROCESS,
         *,
         force: bool = False,
         retry_failed: bool = False,
         **changes: object,
     ) -> Outcome:
         plan, workbench = plan_of(replace(TINY, **changes))  # type: ignore[arg-type]
-        return run_plan(plan, workbench, self.tree, log or Log(), force=force, retry_failed=retry_failed)
+        return run_plan(plan, workbench, self.tree, log or Log(), execution, force=force, retry_failed=retry_failed)

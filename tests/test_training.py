@@ -15,6 +15,7 @@ from petl_bench.metrics import evaluate
 from petl_bench.records import FinishedRun
 from petl_bench.registry import METHODS
 from petl_bench.runspec import RunSpec
+from petl_bench.session import Session, Silence
 from petl_bench.switches import Switches
 from petl_bench.training import NotFiniteError, fit, predict, seeded, train_run
 from petl_bench.workbench import Workbench
@@ -112,8 +113,8 @@ def test_test_logits_are_those_of_the_restored_epoch() -> None:
         cls(cls.Config.model_validate(spec.method.hyperparameters)).attach(backbone)
     with seeded(spec, "head"):
         backbone.add_head(10)
-    _, best = fit(spec, backbone, inputs, split, lambda epoch, log: None)
-    backbone.restore(best.state)
+    progress = fit(spec, backbone, inputs, split, Session(Silence()))
+    backbone.restore(progress.best.state)
     backbone.eval()
     with torch.no_grad():
         one_by_one = torch.cat([backbone(inputs.batch(np.array([index]))[0]) for index in split.test])
@@ -144,7 +145,8 @@ class Watched:
         with seeded(self.spec, "initialisation"):
             cls(cls.Config()).attach(self.backbone)
             self.backbone.add_head(10)
-        self.logs, self.best = fit(self.spec, self.backbone, self.inputs, self.split, lambda epoch, log: None)
+        progress = fit(self.spec, self.backbone, self.inputs, self.split, Session(Silence()))
+        self.logs, self.best = progress.logs, progress.best
 
     def see(self, module: torch.nn.Module, arguments: tuple[torch.Tensor, ...]) -> None:
         (self.training if module.training else self.evaluation).append(arguments[0].clone())
@@ -288,7 +290,7 @@ def broken_fit(breakage: str, batch_size: int = 10) -> None:
         backbone.get_parameter("attachments.layer1_q_lora.up").register_hook(lambda gradient: gradient * float("inf"))
     elif breakage == "activation":
         backbone.site("fc1", 3).on_output(lambda x, y: y / torch.zeros_like(y))
-    fit(spec, backbone, inputs, Split(np.arange(40), np.arange(40, 60), np.arange(60, 80)), lambda epoch, log: None)
+    fit(spec, backbone, inputs, Split(np.arange(40), np.arange(40, 60), np.arange(60, 80)), Session(Silence()))
 
 
 @pytest.mark.parametrize(

@@ -6,11 +6,10 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal, get_args
+from typing import Any, ClassVar, Literal, Protocol, get_args
 
 import torch
 from torch import Tensor, nn
-from torch.utils.hooks import RemovableHandle
 
 from petl_bench.errors import UserError
 
@@ -52,6 +51,12 @@ class Description:
     note: str = ""
 
 
+class Removable(Protocol):
+    """Something put on a model that can be taken off again, a hook for example."""
+
+    def remove(self) -> None: ...
+
+
 class Site:
     """A place in the model where hidden states pass: the input and the output of one module.
 
@@ -59,7 +64,7 @@ class Site:
     element is the output.
     """
 
-    def __init__(self, name: str, module: nn.Module, handles: list[RemovableHandle]) -> None:
+    def __init__(self, name: str, module: nn.Module, handles: list[Removable]) -> None:
         self.name = name
         self.module = module
         self._handles = handles
@@ -123,7 +128,7 @@ class Backbone(nn.Module):
         """Trained parameters that were declared unable to change a training loss."""
         self._pooled: tuple[int, ...] | None = None
         self._copies: dict[str, Tensor] = {}
-        self._handles: list[RemovableHandle] = []
+        self._handles: list[Removable] = []
         self.eval()
 
     @classmethod
@@ -209,6 +214,10 @@ class Backbone(nn.Module):
         """Train every parameter of the model, as role "backbone"."""
         named = {f"model.{name}": parameter for name, parameter in self.model.named_parameters()}
         self._unfreeze(named, "backbone")
+
+    def until_detached(self, removable: Removable) -> None:
+        """Take something off with the method."""
+        self._handles.append(removable)
 
     def detach(self) -> None:
         """Remove all attachments and the head, and restore the loaded state bit for bit, frozen and in eval mode."""

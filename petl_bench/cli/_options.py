@@ -4,14 +4,53 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from petl_bench.errors import UserError
 
+if TYPE_CHECKING:
+    from petl_bench.execution import Execution
+
 Results = Annotated[Path, typer.Option(help="Results folder.", show_default=True)]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Device = Annotated[str, typer.Option(help="cpu, cuda (every GPU), cuda:0,cuda:2 or auto.")]
+Jobs = Annotated[int, typer.Option(min=1, help="Worker processes per device, one run each at a time.")]
+CheckpointEvery = Annotated[
+    int | None, typer.Option(min=1, help="Epochs between checkpoints. [default: each, but one a minute at most]")
+]
+GradientCheckpointing = Annotated[
+    bool, typer.Option("--gradient-checkpointing", help="Compute activations twice instead of keeping them.")
+]
+AllowParts = Annotated[
+    bool, typer.Option("--allow-parts", help="Where memory runs out, let BatchNorm see parts of a batch.")
+]
+Executor = Annotated[str, typer.Option(help="Where runs are trained: local (worker processes) or in_process.")]
+
+
+def read_execution(
+    executor: str,
+    device: str,
+    jobs: int,
+    checkpoint_every: int | None,
+    gradient_checkpointing: bool,
+    allow_parts: bool,
+) -> Execution:
+    """How runs are trained, from the options of that name. Raises UserError where a name is wrong."""
+    from petl_bench.devices import find_devices
+    from petl_bench.execution import Execution
+    from petl_bench.registry import EXECUTORS
+
+    EXECUTORS.load(executor)
+    return Execution(
+        executor=executor,
+        devices=find_devices(device),
+        jobs=jobs,
+        checkpoint_every=checkpoint_every,
+        gradient_checkpointing=gradient_checkpointing,
+        allow_parts=allow_parts,
+    )
 
 
 def read_numbers(option: str, text: str) -> tuple[int, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Collection, Sequence
 from types import TracebackType
 
@@ -23,7 +24,9 @@ class Screen:
 
     def __init__(self, console: Console) -> None:
         self.console = console
-        self.runs = self.finished = self.epochs = self.epochs_done = 0
+        self.runs = self.finished = self.epochs = 0
+        self.epochs_done: Counter[str] = Counter()
+        """By run."""
         self.last_line = time.monotonic()
         self.progress = Progress(
             TextColumn("{task.description}"),
@@ -51,7 +54,8 @@ class Screen:
         self.console.print(escape(text), highlight=False, soft_wrap=True)
 
     def begin(self, todo: Collection[PlannedRun], done: int, failed_before: int) -> None:
-        self.runs, self.finished, self.epochs_done = len(todo), 0, 0
+        self.runs, self.finished = len(todo), 0
+        self.epochs_done.clear()
         self.epochs = sum(run.spec.training.epochs for run in todo)
         parts = [f"{count(self.runs, 'run')} to train"]
         if done:
@@ -67,19 +71,34 @@ class Screen:
         self.progress.update(self.tasks["features"], completed=done, visible=done < total)
 
     def run_started(self, run: PlannedRun) -> None:
-        epochs = run.spec.training.epochs
         self._show("all", "all runs, epochs", self.epochs)
         self.progress.update(self.tasks["all"], total=self.epochs)
-        self._show("run", run.title, epochs)
-        self.progress.reset(self.tasks["run"], description=escape(run.title), total=epochs)
+        self._show(run.key, run.title, run.spec.training.epochs)
 
     def epoch(self, run: PlannedRun, epoch: int, log: dict[str, float]) -> None:
-        self.progress.update(self.tasks["run"], completed=epoch)
-        self.progress.update(self.tasks["all"], completed=self.epochs_done + epoch)
+        self.epochs_done[run.key] = epoch
+        if run.key in self.tasks:
+            self.progress.update(self.tasks[run.key], completed=epoch)
+        self.progress.update(self.tasks["all"], completed=self.epochs_done.total())
         if not self.console.is_terminal and time.monotonic() - self.last_line > QUIET_SECONDS:
             accuracy = 100 * log["validation_accuracy"]
             epochs = run.spec.training.epochs
-            self.say(f"  epoch {epoch} of {epochs}: loss {log['train_loss']:.3f}, validation {accuracy:.2f}")
+            self.say(f"  {run.title}: epoch {epoch} of {epochs}, loss {log['train_loss']:.3f}, "
+                     f"validation {accuracy:.2f}")  # fmt: skip
+
+    def remark(self, run: PlannedRun, text: str) -> None:
+        self.say(f"  {run.title}: {text}")
+
+    def said(self, text: str) -> None:
+        self.say(text)
+
+    def waiting(self, held: Sequence[tuple[PlannedRun, str]]) -> None:
+        owners = Counter(owner for _, owner in held)
+        others = ", ".join(f"{owner} ({count(number, 'run')})" for owner, number in sorted(owners.items()))
+        self.say(f"waiting for {count(len(held), 'run')} that others train: {others}")
+
+    def run_held(self, run: PlannedRun) -> None:
+        self._hide(run)
 
     def run_skipped(self, run: PlannedRun) -> None:
         self._run_ended(run, "recorded by another process meanwhile")
@@ -99,9 +118,14 @@ class Screen:
             self.say(f"  {run.title} ({run.key}): {reason}")
 
     def _run_ended(self, run: PlannedRun, what: str) -> None:
+        self._hide(run)
         self.finished += 1
-        self.epochs_done += run.spec.training.epochs
+        self.epochs_done[run.key] = run.spec.training.epochs
         self.say(f"[{self.finished}/{self.runs}] {run.title}: {what}")
+
+    def _hide(self, run: PlannedRun) -> None:
+        if run.key in self.tasks:
+            self.progress.remove_task(self.tasks.pop(run.key))
 
     def _show(self, name: str, description: str, total: int) -> None:
         if name not in self.tasks:

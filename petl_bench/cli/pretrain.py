@@ -23,10 +23,12 @@ def pretrain(
 
     The bundled mini backbone was made with this recipe.
     """
+    import torch
+
     from petl_bench.backbones.pretrain import Recipe
     from petl_bench.backbones.pretrain import pretrain as train
+    from petl_bench.devices import find_devices
     from petl_bench.errors import UserError
-    from petl_bench.workbench import find_device
 
     def show(log: dict[str, float]) -> None:
         losses = ", ".join(f"{name} {log[name]:.3f}" for name in ("tracks", "outline", "properties"))
@@ -38,5 +40,6 @@ def pretrain(
     folder = out.expanduser()
     if not str(out).strip() or folder.resolve() == Path.cwd():
         raise UserError("--out: give a folder of its own for the backbone")
-    train(recipe, folder, find_device(device), resume=resume, save_every=save_every, on_log=show, on_remark=print)
+    chosen = torch.device(find_devices(device)[0])
+    train(recipe, folder, chosen, resume=resume, save_every=save_every, on_log=show, on_remark=print)
     print(f"petl-bench run --backbone {folder.resolve()} uses it")

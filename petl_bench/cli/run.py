@@ -7,7 +7,18 @@ from typing import Annotated, Literal
 
 import typer
 
-from petl_bench.cli._options import Results, read_names, read_numbers
+from petl_bench.cli._options import (
+    AllowParts,
+    CheckpointEvery,
+    Device,
+    Executor,
+    GradientCheckpointing,
+    Jobs,
+    Results,
+    read_execution,
+    read_names,
+    read_numbers,
+)
 
 
 def run(
@@ -26,7 +37,8 @@ def run(
     batch_size: Annotated[int | None, typer.Option(help="Batch size. [default: the benchmark card's]")] = None,
     lr: Annotated[float | None, typer.Option(help="Peak learning rate. [default: each method card's]")] = None,
     precision: Annotated[Literal["fp32", "bf16"], typer.Option(help="fp32, or bf16 autocast.")] = "fp32",
-    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:N or auto.")] = "auto",
+    device: Device = "auto",
+    jobs: Jobs = 1,
     profile: Annotated[
         Literal["corrected", "published"], typer.Option(help="All switches as they should be, or as the paper's code.")
     ] = "corrected",
@@ -42,6 +54,10 @@ def run(
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Train finished runs again and replace them.")] = False,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Try runs again that failed before.")] = False,
+    checkpoint_every: CheckpointEvery = None,
+    gradient_checkpointing: GradientCheckpointing = False,
+    allow_parts: AllowParts = False,
+    executor: Executor = "local",
 ) -> None:
     """Train every (method, fold, seed) and print a table.
 
@@ -73,15 +89,16 @@ def run(
     from petl_bench.cli._table import print_summary
     from petl_bench.results import ResultsTree
     from petl_bench.runner import run_plan
-    from petl_bench.workbench import Workbench
+    from petl_bench.workbench import Workbench, opening_of
 
     tree = ResultsTree(results.expanduser())
-    workbench = Workbench.open(choice.benchmark, choice.card, data_dir, limit, device)
+    execution = read_execution(executor, device, jobs, checkpoint_every, gradient_checkpointing, allow_parts)
+    workbench = Workbench.open(opening_of(request, choice), execution.devices[0])
     plan = make_plan(request, choice, workbench.subject)
 
     console = Console()
     with Screen(console) as screen:
-        outcome = run_plan(plan, workbench, tree, screen, force=force, retry_failed=retry_failed)
+        outcome = run_plan(plan, workbench, tree, screen, execution, force=force, retry_failed=retry_failed)
     print_summary(console, plan, tree, choice.card.metric, [*choice.notes, *workbench.notes()])
     if outcome.failed:
         screen.list_failures(outcome.failed)

@@ -7,7 +7,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from petl_bench.cli._options import Results, count, read_names, read_numbers
+from petl_bench.cli._options import (
+    AllowParts,
+    CheckpointEvery,
+    Device,
+    Executor,
+    GradientCheckpointing,
+    Jobs,
+    Results,
+    count,
+    read_execution,
+    read_names,
+    read_numbers,
+)
 
 if TYPE_CHECKING:
     from petl_bench.sweeps.study import Forecast
@@ -28,11 +40,16 @@ def sweep(
     folds: Annotated[str | None, typer.Option(help="Test folds. [default: all]")] = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="Epochs. [default: the benchmark card's]")] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="At most N clips per class in every fold or list.")] = None,
-    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:N or auto.")] = "auto",
+    device: Device = "auto",
+    jobs: Jobs = 1,
     out: Annotated[Path, typer.Option(help="Folder below which the study's page goes.", show_default=True)] = Path(
         "leaderboard"
     ),
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Try runs again that failed before.")] = False,
+    checkpoint_every: CheckpointEvery = None,
+    gradient_checkpointing: GradientCheckpointing = False,
+    allow_parts: AllowParts = False,
+    executor: Executor = "local",
 ) -> None:
     """Run a study and write its page, --out/CARD/README.md.
 
@@ -73,7 +90,8 @@ def sweep(
     from petl_bench.sweeps.study import forecast, prepare, train
 
     tree = ResultsTree(results.expanduser())
-    benches = prepare(chosen, device)
+    execution = read_execution(executor, device, jobs, checkpoint_every, gradient_checkpointing, allow_parts)
+    benches = prepare(chosen, execution.devices[0])
     records = [run.record for run in read_runs(tree)[0]] if tree.root.is_dir() else []
     forecasts = [forecast(bench, tree, records) for bench in benches]
     print(f"{study.title}\n")
@@ -92,7 +110,7 @@ def sweep(
     failed = []
     with Screen(Console()) as screen:
         for bench in here:
-            failed += train(bench, tree, screen, retry_failed=retry_failed).failed
+            failed += train(bench, tree, screen, execution, retry_failed=retry_failed).failed
     indexed = {run.record.run_info.run_key: run for run in read_runs(tree)[0]}
     mark = [
         f"{name} {_listed(value)}" for name, value in vars(given).items() if value is not None and name != "data_dir"

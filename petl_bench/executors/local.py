@@ -1,43 +1,214 @@
-"""Runs in this process, one after another, on one workbench."""
+"""This machine: resident worker processes, so many per device, that are replaced where they die."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from functools import partial
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from queue import SimpleQueue
+from typing import IO, Any
 
-from petl_bench.benchmarks.features import Progress
-from petl_bench.plan import PlannedRun
-from petl_bench.records import FinishedRun
-from petl_bench.training import train_run
-from petl_bench.workbench import Workbench
+import torch
+from pydantic import TypeAdapter
 
-OnEpoch = Callable[[PlannedRun, int, dict[str, float]], None]
+from petl_bench.errors import UserError
+from petl_bench.executors.base import Executor
+from petl_bench.executors.worker import STOPPING_SECONDS, Orders
+from petl_bench.work import Result, Task, file_failure
+
+MOST_FALSE_STARTS = 3
+"""Workers in a row that may end before they begin a run."""
+LINES_KEPT = 40
+"""Of what a worker said last, for the failure record of a run that took the worker with it."""
+RESULTS: TypeAdapter[Result] = TypeAdapter(Result)
 
 
-class LocalExecutor:
-    """Trains in this process. ``prepare`` loads what all runs share: bad data stops a study before it starts."""
+class WorkerDiedError(RuntimeError):
+    """A run during which its worker process ended, twice."""
 
-    def __init__(self, workbench: Workbench) -> None:
-        self.workbench = workbench
 
-    def prepare(self, runs: Iterable[PlannedRun], progress: Progress) -> None:
-        """Make features and load the backbone. Raises UserError where either cannot be had."""
-        one_per_fold = {run.spec.fold: run.spec for run in runs}
-        for spec in list(one_per_fold.values())[:1]:
-            self.workbench.features(spec.data.features, progress)
-            self.workbench.backbone(spec)
-        for spec in one_per_fold.values():
-            self.workbench.split(spec)
+@dataclass
+class Seat:
+    """A place for one worker: its device, the process, the task in hand and whether that was begun."""
 
-    def execute(
-        self, runs: Iterable[PlannedRun], on_start: Callable[[PlannedRun], None], on_epoch: OnEpoch
-    ) -> Iterator[tuple[PlannedRun, FinishedRun | Exception]]:
-        """Train every run; one that raises gives its exception and stops no other."""
-        for run in runs:
-            on_start(run)
+    device: str
+    process: subprocess.Popen[str] | None = None
+    task: Task | None = None
+    begun: bool = False
+    last_lines: deque[str] = field(default_factory=lambda: deque(maxlen=LINES_KEPT))
+
+
+class Local(Executor):
+    """A worker that dies takes no other run with it: its run is tried once more by the worker that replaces it."""
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.workbench.unload()
+        self._seats = [Seat(device) for device in self.execution.devices for _ in range(self.execution.jobs)]
+        self._events: SimpleQueue[tuple[Seat, subprocess.Popen[str], dict[str, Any]]] = SimpleQueue()
+        self._deaths: Counter[str] = Counter()
+        self._false_starts = 0
+        self._kills_before = _kills_for_memory()
+
+    def execute(self, tasks: Iterable[Task]) -> Iterator[tuple[Task, Result]]:
+        coming, again = iter(tasks), deque[Task]()
+        for seat in self._seats:
+            self._hand_out(seat, coming, again)
+        while any(seat.task for seat in self._seats):
+            seat, process, message = self._events.get()
+            task, event = seat.task, message["event"]
+            if event == "said":
+                self.reporter.said(message["text"])
+            elif process is not seat.process:
+                continue  # the last words of a worker that has been replaced
+            elif event == "mistake":
+                raise UserError(message["text"])
+            elif event == "gone":
+                seat.process = None
+                if task is None:
+                    continue
+                failed = self._after_death(seat, task, message["code"], again)
+                if failed is not None:
+                    yield task, failed
+                self._hand_out(seat, coming, again)
+            elif task is None:
+                continue
+            elif event == "started":
+                seat.begun, self._false_starts = True, 0
+                self.reporter.run_started(task.run)
+            elif event == "epoch":
+                self.reporter.epoch(task.run, message["epoch"], message["log"])
+            elif event == "remark":
+                self.reporter.remark(task.run, message["text"])
+            elif event == "result":
+                yield task, RESULTS.validate_python(message["result"])
+                self._hand_out(seat, coming, again)
+
+    def close(self) -> None:
+        """End every worker: one that is idle at once, one in a run as soon as that is left in good order."""
+        processes = [seat.process for seat in self._seats if seat.process is not None]
+        for process in processes:
+            with suppress(OSError):
+                _stream(process.stdin).close()
+        for process in processes:
             try:
-                yield run, train_run(run, self.workbench, partial(on_epoch, run))
-            except Exception as error:
-                yield run, error
-            except SystemExit as error:  # from a method's code: one run may not end the others
-                yield run, RuntimeError(f"the method calls sys.exit({error.code!r})")
+                process.wait(STOPPING_SECONDS)
+            except subprocess.TimeoutExpired:
+                process.kill()
+        for seat in self._seats:
+            seat.process = seat.task = None
+
+    def _hand_out(self, seat: Seat, coming: Iterator[Task], again: deque[Task]) -> None:
+        """Give the seat the next task, and a worker where it has none."""
+        seat.task, seat.begun = again.popleft() if again else next(coming, None), False
+        if seat.task is None:
+            return
+        if seat.process is None:
+            seat.process = self._start(seat)
+        with suppress(OSError):  # the worker is gone, which is about to be said
+            stream = _stream(seat.process.stdin)
+            stream.write(seat.task.model_dump_json() + "\n")
+            stream.flush()
+
+    def _after_death(self, seat: Seat, task: Task, code: int, again: deque[Task]) -> Result | None:
+        """What becomes of a task whose worker ended: it is tried again, or failed where it was the second time."""
+        cause = self._cause(code)
+        if not seat.begun:
+            self._false_starts += 1
+            if self._false_starts >= MOST_FALSE_STARTS:
+                last = seat.last_lines[-1] if seat.last_lines else "it said nothing"
+                raise UserError(f"no worker can be started: {cause}: {last}")
+            again.append(task)
+            return None
+        self._deaths[task.run.key] += 1
+        if self._deaths[task.run.key] == 1:
+            self.reporter.remark(task.run, f"its worker ended ({cause}); the run is tried once more")
+            again.append(task)
+            return None
+        error = WorkerDiedError(f"its worker ended twice, the second time {cause}")
+        error.add_note("\n".join(["the last that the worker said:", *seat.last_lines]))
+        return file_failure(self.tree, task.run, error)
+
+    def _cause(self, code: int) -> str:
+        if code >= 0:
+            return f"with exit code {code}"
+        name = signal.Signals(-code).name
+        kills, self._kills_before = self._kills_before, _kills_for_memory()
+        if name == "SIGKILL" and self._kills_before > kills:
+            return "by SIGKILL: the kernel killed it for memory"
+        return f"by {name}"
+
+    def _start(self, seat: Seat) -> subprocess.Popen[str]:
+        """Start a worker in a session of its own: an interrupt from the terminal is for this process alone."""
+        orders = Orders(
+            opening=self.workbench.opening,
+            results=self.tree.root,
+            execution=self.execution,
+            device=seat.device,
+            threads=self.execution.threads or max(1, torch.get_num_threads() // len(self._seats)),
+        )
+        paths = os.pathsep.join(path for path in sys.path if path)
+        process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "petl_bench.executors.worker"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env={**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": str(orders.threads)},
+            encoding="utf-8",
+            errors="replace",
+            start_new_session=True,
+        )
+        seat.last_lines.clear()
+        with suppress(OSError):
+            stream = _stream(process.stdin)
+            stream.write(orders.model_dump_json() + "\n")
+            stream.flush()
+        threading.Thread(target=self._listen, args=(seat, process), daemon=True).start()
+        return process
+
+    def _listen(self, seat: Seat, process: subprocess.Popen[str]) -> None:
+        """Pass on what a worker tells and says, and in the end that it is gone."""
+        telling = threading.Thread(target=self._pass_on, args=(seat, process), daemon=True)
+        saying = threading.Thread(target=self._overhear, args=(seat, process), daemon=True)
+        telling.start()
+        saying.start()
+        code = process.wait()
+        for thread in (telling, saying):
+            thread.join(1)  # a child of the worker may hold the pipe open for ever
+        self._events.put((seat, process, {"event": "gone", "code": code}))
+
+    def _pass_on(self, seat: Seat, process: subprocess.Popen[str]) -> None:
+        for line in _stream(process.stdout):
+            with suppress(ValueError):  # a line that a dying worker did not finish
+                self._events.put((seat, process, json.loads(line)))
+
+    def _overhear(self, seat: Seat, process: subprocess.Popen[str]) -> None:
+        """Keep a worker's last lines and show them, but for the dump of one that crashes."""
+        crashes = False
+        for line in map(str.rstrip, _stream(process.stderr)):
+            seat.last_lines.append(line)
+            crashes = crashes or line.startswith("Fatal Python error")
+            if line and not crashes:
+                self._events.put((seat, process, {"event": "said", "text": line}))
+
+
+def _stream(pipe: IO[str] | None) -> IO[str]:
+    assert pipe is not None
+    return pipe
+
+
+def _kills_for_memory() -> int:
+    """How often the kernel has killed a process for memory since the machine started; 0 where it does not say."""
+    with suppress(OSError, ValueError):
+        for line in Path("/proc/vmstat").read_text("ascii").splitlines():
+            if line.startswith("oom_kill "):
+                return int(line.split()[1])
+    return 0

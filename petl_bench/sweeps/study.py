@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING
 
 from petl_bench.canonical import digest
 from petl_bench.errors import AbsentError
+from petl_bench.execution import Execution
+from petl_bench.executors.base import Reporter
 from petl_bench.plan import Plan, PlannedRun, Request, given_settings, make_plan
 from petl_bench.records import RunRecord
 from petl_bench.results import ResultsTree
-from petl_bench.runner import Outcome, Reporter, run_plan
+from petl_bench.runner import Outcome, run_plan
 from petl_bench.settings import resolve_settings
 from petl_bench.sweeps.estimate import Throughput
 from petl_bench.sweeps.grid import Point
@@ -65,7 +67,7 @@ def prepare(points: Sequence[Point], device: str) -> list[Bench]:
 
     Raises UserError where a name is wrong or a setting does not fit the backbone.
     """
-    from petl_bench.workbench import Workbench
+    from petl_bench.workbench import Workbench, opening_of
 
     benches: dict[tuple[str, str], Bench] = {}
     for point in points:
@@ -74,7 +76,7 @@ def prepare(points: Sequence[Point], device: str) -> list[Bench]:
     for bench in benches.values():
         request, choice = bench.request, bench.points[0].choice
         try:
-            bench.workbench = Workbench.open(choice.benchmark, choice.card, request.data_dir, request.limit, device)
+            bench.workbench = Workbench.open(opening_of(request, choice), device)
         except AbsentError as error:
             bench.lacking = str(error)
             continue
@@ -118,10 +120,12 @@ def forecast(bench: Bench, tree: ResultsTree, records: Sequence[RunRecord]) -> F
     return Forecast(bench, bench.run_count, len(done), len(failed), seconds, throughput.basis)
 
 
-def train(bench: Bench, tree: ResultsTree, reporter: Reporter, *, retry_failed: bool = False) -> Outcome:
+def train(
+    bench: Bench, tree: ResultsTree, reporter: Reporter, execution: Execution, *, retry_failed: bool = False
+) -> Outcome:
     """Train what the tree does not hold yet."""
     assert bench.workbench is not None
-    return run_plan(tuple(bench.runs.values()), bench.workbench, tree, reporter, retry_failed=retry_failed)
+    return run_plan(tuple(bench.runs.values()), bench.workbench, tree, reporter, execution, retry_failed=retry_failed)
 
 
 def shared(bench: Bench) -> int:

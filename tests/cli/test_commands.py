@@ -14,7 +14,7 @@ import pytest
 import petl_bench
 from tests.studies import Command
 
-TINY = ["--dataset", "synthetic", "--folds", "1-2", "--epochs", "1", "--limit", "2"]
+TINY = ["--dataset", "synthetic", "--folds", "1-2", "--epochs", "1", "--limit", "2", "--executor", "in_process"]
 
 
 def test_run_trains_records_and_prints_a_table(command: Command) -> None:
@@ -102,7 +102,7 @@ MISTAKES = {
     "epochs": (["--methods", "lora", *TINY, "--epochs", "0"], "epochs = 0: .*greater than 0"),
     "epochs word": (["--methods", "lora", *TINY, "--epochs", "ten"], r"--epochs.*valid integer.* \(given: ten\)"),
     "precision": (["--methods", "lora", *TINY, "--precision", "fp16"], "--precision.*'fp16' is not one of"),
-    "device": (["--methods", "lora", *TINY, "--device", "gpu"], "--device gpu: not usable here"),
+    "device": (["--methods", "lora", *TINY, "--device", "gpu"], "--device gpu: gpu is not usable here"),
     "backbone": (["--methods", "lora", *TINY, "--backbone", "mimi"], r"--backbone mimi: .*did you mean 'mini'"),
     "backbone folder": (["--methods", "lora", *TINY, "--backbone", "."], "no readable config.json"),
     "hub": (
@@ -116,7 +116,10 @@ MISTAKES = {
         "features.mean = nan: .*finite",
     ),
     "betas": (["--methods", "lora", *TINY, "--set", "lora.betas=[2,3]"], "lora: betas.0 = 2: .*less than 1"),
-    "meta device": (["--methods", "lora", *TINY, "--device", "meta"], "--device meta: not usable here .*type meta"),
+    "meta device": (
+        ["--methods", "lora", *TINY, "--device", "meta"],
+        "--device meta: meta is not usable here .*type meta",
+    ),
     "no backbone": (["--methods", "lora", *TINY, "--backbone", ""], "--backbone '': give mini"),
     "held out": (
         ["--methods", "lora", *TINY, "--set", "synthetic.protocol.held_out=0.4"],
@@ -294,17 +297,17 @@ def test_quick_verbs_import_no_torch(verb: list[str]) -> None:
 
 
 def test_an_interrupt_is_one_line_and_the_study_goes_on(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
-    import petl_bench.executors.local as local
+    import petl_bench.work as work
 
-    train_run, calls = local.train_run, []
+    train_run, calls = work.train_run, []
 
-    def interrupted(*arguments: object) -> object:
+    def interrupted(*arguments: object, **options: object) -> object:
         calls.append(arguments)
         if len(calls) == 2:
             raise KeyboardInterrupt
-        return train_run(*arguments)  # type: ignore[arg-type]
+        return train_run(*arguments, **options)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(local, "train_run", interrupted)
+    monkeypatch.setattr(work, "train_run", interrupted)
     code, out, err = command("run", "--methods", "linear,lora", *TINY)
     assert (code, err) == (130, "petl-bench: stopped\n")
     assert "stopped after 1 of 4 runs; the same command goes on from here" in out

@@ -21,7 +21,7 @@ kernel_size = {levels}
 baseline = {{ kernel_size = 1 }}
 ordered = "kernel_size"
 """
-TINY = ("--folds", "1-3", "--epochs", "1", "--limit", "2", "--device", "cpu")
+TINY = ("--folds", "1-3", "--epochs", "1", "--limit", "2", "--device", "cpu", "--executor", "in_process")
 
 
 def write(name: str, levels: str) -> None:
@@ -98,12 +98,39 @@ def test_failures_are_on_the_page_with_their_reason(command: Command) -> None:
     path = Path("sweeps/fails.toml")
     text = path.read_text().replace("kernel_size = [1, 3, 8]", "lr = [0.001, 1000.0]")
     path.write_text(text.replace("kernel_size = 1", "lr = 0.001").replace('ordered = "kernel_size"', ""))
-    code, out, _ = command("sweep", "fails", "--folds", "1-3", "--epochs", "2", "--limit", "2", "--device", "cpu")
+    code, out, _ = command(
+        "sweep",
+        "fails",
+        "--folds",
+        "1-3",
+        "--epochs",
+        "2",
+        "--limit",
+        "2",
+        "--device",
+        "cpu",
+        "--executor",
+        "in_process",
+    )
     page = Path("leaderboard/fails-varied/README.md").read_text()
     assert code == 1
     assert out.count("FAILED") == 3
     assert "failed: conformer (lr = 1000.0) on synthetic, fold 1, seed 0: NotFiniteError" in page.replace("\\", "")
-    plan = command("sweep", "fails", "--plan", "--folds", "1-3", "--epochs", "2", "--limit", "2", "--device", "cpu")[1]
+    plan = command(
+        "sweep",
+        "fails",
+        "--plan",
+        "--folds",
+        "1-3",
+        "--epochs",
+        "2",
+        "--limit",
+        "2",
+        "--device",
+        "cpu",
+        "--executor",
+        "in_process",
+    )[1]
     assert "6 runs, 3 on record, 3 failed before; nothing left to train" in plan
 
 

@@ -1,0 +1,25 @@
+"""How runs are trained: where, how many at a time, and what happens to one that is stopped. No part of any key."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, PositiveInt
+
+
+class Execution(BaseModel):
+    """Choices that leave what a run computes as it is.
+
+    devices: torch devices; every one has ``jobs`` workers. threads: of each worker; None: an equal share of what torch
+    would use. checkpoint_every: epochs between two checkpoints of a run; None: each epoch, but at most one a minute.
+    gradient_checkpointing: layers are computed again in the backward pass instead of kept in memory. allow_parts: a
+    batch that does not fit into memory is accumulated from parts even where a BatchNorm then sees parts.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    executor: str = "local"
+    devices: tuple[str, ...] = ("cpu",)
+    jobs: PositiveInt = 1
+    threads: PositiveInt | None = None
+    checkpoint_every: PositiveInt | None = None
+    gradient_checkpointing: bool = False
+    allow_parts: bool = False

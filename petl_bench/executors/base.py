@@ -1,0 +1,76 @@
+"""Executor: where and how runs are trained. One file per executor; the runner decides what there is to train."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from petl_bench.execution import Execution
+from petl_bench.plan import PlannedRun
+from petl_bench.records import RunRecord
+from petl_bench.results import ResultsTree
+from petl_bench.work import Result, Task
+from petl_bench.workbench import Workbench
+
+
+class Reporter(Protocol):
+    """Told what happens; a terminal, a log, a test. A run that is not ``first`` was filed by another process before."""
+
+    def begin(self, todo: Collection[PlannedRun], done: int, failed_before: int) -> None: ...
+    def features(self, done: int, total: int) -> None: ...
+    def run_started(self, run: PlannedRun) -> None: ...
+    def epoch(self, run: PlannedRun, epoch: int, log: dict[str, float]) -> None: ...
+    def remark(self, run: PlannedRun, text: str) -> None: ...
+    def said(self, text: str) -> None: ...
+    def waiting(self, held: Sequence[tuple[PlannedRun, str]]) -> None: ...
+    def run_held(self, run: PlannedRun) -> None: ...
+    def run_skipped(self, run: PlannedRun) -> None: ...
+    def run_done(self, run: PlannedRun, record: RunRecord, first: bool) -> None: ...
+    def run_failed(self, run: PlannedRun, error: str) -> None: ...
+
+
+@dataclass(frozen=True)
+class RunListener:
+    """A run's listener that tells a reporter."""
+
+    run: PlannedRun
+    reporter: Reporter
+
+    def epoch(self, epoch: int, log: dict[str, float]) -> None:
+        self.reporter.epoch(self.run, epoch, log)
+
+    def remark(self, text: str) -> None:
+        self.reporter.remark(self.run, text)
+
+
+class Executor(ABC):
+    """Trains runs of one workbench into one results tree."""
+
+    def __init__(self, workbench: Workbench, tree: ResultsTree, execution: Execution, reporter: Reporter) -> None:
+        self.workbench = workbench
+        self.tree = tree
+        self.execution = execution
+        self.reporter = reporter
+
+    def prepare(self, runs: Iterable[PlannedRun]) -> None:
+        """Make the features and the splits that runs need: bad data stops a study before it starts.
+
+        Raises UserError where that cannot be done.
+        """
+        one_per_fold = {run.spec.fold: run.spec for run in runs}
+        for spec in list(one_per_fold.values())[:1]:
+            self.workbench.features(spec.data.features, self.reporter.features)
+        for spec in one_per_fold.values():
+            self.workbench.split(spec)
+
+    @abstractmethod
+    def execute(self, tasks: Iterable[Task]) -> Iterator[tuple[Task, Result]]:
+        """Do every task, and say what came of it; tasks are asked for when they can be started.
+
+        Raises UserError where no run can be trained: no backbone, a tree that cannot be written to.
+        """
+
+    def close(self) -> None:  # noqa: B027 (most have nothing to close)
+        """Stop what still goes on. A run that is stopped goes on from its checkpoint another time."""

@@ -1,0 +1,101 @@
+"""Where the training of a run stands between two epochs, and the way to and from a checkpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from petl_bench.backbones.base import Backbone
+from petl_bench.runspec import RunSpec
+
+
+class Best:
+    """The best validation epoch so far: highest metric, then lowest loss, then earliest; and a real copy of it."""
+
+    def __init__(self) -> None:
+        self.score = (-float("inf"), -float("inf"))
+        self.epoch = 0
+        self.state: dict[str, Tensor] = {}
+
+    def offer(self, epoch: int, metric: float, loss: float, backbone: Backbone) -> None:
+        if (metric, -loss) > self.score:
+            self.score, self.epoch, self.state = (metric, -loss), epoch, backbone.trained_state()
+
+
+class Progress:
+    """Optimizer, schedule, logs of the epochs done and the best of them: AdamW, cosine per step to 0.
+
+    Random streams are derived from the run's seed and the epoch, so these, the trained tensors and nothing else is what
+    the next epoch depends on.
+    """
+
+    def __init__(self, spec: RunSpec, backbone: Backbone, batches_per_epoch: int) -> None:
+        settings = spec.training.optimizer
+        self.backbone = backbone
+        self.optimizer = torch.optim.AdamW(
+            backbone.trained_parameters(),
+            lr=settings.lr,
+            betas=settings.betas,
+            eps=settings.eps,
+            weight_decay=settings.weight_decay,
+        )
+        self.schedule = torch.optim.lr_scheduler.CosineAnnealingLR(
+            self.optimizer, spec.training.epochs * batches_per_epoch
+        )
+        self.logs: list[dict[str, float]] = []
+        self.best = Best()
+
+    @property
+    def epoch(self) -> int:
+        """Epochs done."""
+        return len(self.logs)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """All tensors that go into a checkpoint, by name."""
+        found = {f"trained.{name}": tensor for name, tensor in self.backbone.trained_state().items()}
+        found |= {f"best.{name}": tensor for name, tensor in self.best.state.items()}
+        for number, state in self.optimizer.state_dict()["state"].items():
+            found |= {f"optimizer.{number}.{name}": torch.as_tensor(value) for name, value in state.items()}
+        return found
+
+    def facts(self) -> dict[str, Any]:
+        """All else that goes into a checkpoint, as JSON data."""
+        return {
+            "logs": self.logs,
+            "best": [*self.best.score, self.best.epoch],
+            "lr": [group["lr"] for group in self.optimizer.param_groups],
+            "schedule": self.schedule.state_dict(),
+        }
+
+    def resume(self, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> bool:
+        """Go on from a checkpoint; False, and nothing is changed, where it is of another method's tensors."""
+        trained, best, moments = (_below(f"{part}.", tensors) for part in ("trained", "best", "optimizer"))
+        now = self.backbone.trained_state()
+        if any(_shapes(kept) != _shapes(now) for kept in (trained, best)):
+            return False
+        state: dict[int, dict[str, Tensor]] = {}
+        for name, tensor in moments.items():
+            number, _, key = name.partition(".")
+            state.setdefault(int(number), {})[key] = tensor
+        groups = self.optimizer.state_dict()["param_groups"]
+        for group, lr in zip(groups, facts["lr"], strict=True):
+            group["lr"] = lr
+        self.backbone.restore(trained)
+        self.optimizer.load_state_dict({"state": state, "param_groups": groups})
+        self.schedule.load_state_dict(dict(facts["schedule"]))
+        self.logs = list(facts["logs"])
+        metric, loss, self.best.epoch = facts["best"]
+        self.best.score = (metric, loss)
+        self.best.state = {name: best[name].to(tensor.device) for name, tensor in now.items()}
+        return True
+
+
+def _below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+
+
+def _shapes(tensors: Mapping[str, Tensor]) -> dict[str, tuple[torch.Size, torch.dtype]]:
+    return {name: (tensor.shape, tensor.dtype) for name, tensor in tensors.items()}

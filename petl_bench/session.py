@@ -1,0 +1,72 @@
+"""One attempt at a run: who is told, in what parts its batches are, and what was done before it was stopped."""
+
+from __future__ import annotations
+
+import time
+from typing import Any, Protocol
+
+from petl_bench.checkpoints import Checkpoint
+from petl_bench.progress import Progress
+
+
+class Listener(Protocol):
+    """Told how a run goes."""
+
+    def epoch(self, epoch: int, log: dict[str, float]) -> None: ...
+    def remark(self, text: str) -> None: ...
+
+
+class Silence:
+    """A listener that does nothing."""
+
+    def epoch(self, epoch: int, log: dict[str, float]) -> None: ...
+    def remark(self, text: str) -> None: ...
+
+
+class Session:
+    """``parts``: clips at a time, where a batch does not fit into memory. ``where``: what the run is trained on."""
+
+    def __init__(
+        self,
+        listener: Listener,
+        checkpoint: Checkpoint | None = None,
+        parts: int | None = None,
+        where: dict[str, Any] | None = None,
+    ) -> None:
+        self.listener = listener
+        self.checkpoint = checkpoint
+        self.parts = parts
+        self.where = where or {}
+        self.earlier: list[dict[str, Any]] = []
+        """Where the run was before each stop, and the epochs done by then."""
+        self.seconds_before = 0.0
+        self._started = time.perf_counter()
+
+    def take_up(self, progress: Progress) -> None:
+        """Go on from the checkpoint, where there is one that fits."""
+        kept = self.checkpoint.load() if self.checkpoint is not None else None
+        if kept is None:
+            return
+        tensors, facts = kept
+        if progress.resume(tensors, facts):
+            self.parts = facts["parts"]
+            self.seconds_before = facts["seconds"]
+            self.earlier = [*facts["earlier"], {"epochs": progress.epoch, **facts["where"]}]
+            self.listener.remark(f"goes on after epoch {progress.epoch}")
+
+    def put_down(self, progress: Progress) -> None:
+        """Keep a checkpoint where one is due. A checkpoint that cannot be written stops no run."""
+        if self.checkpoint is None or not self.checkpoint.is_due(progress.epoch):
+            return
+        facts = {
+            **progress.facts(),
+            "parts": self.parts,
+            "seconds": self.seconds_before + time.perf_counter() - self._started,
+            "earlier": self.earlier,
+            "where": self.where,
+        }
+        try:
+            self.checkpoint.save(progress.tensors(), facts)
+        except OSError as error:
+            reason = error.strerror or error
+            self.listener.remark(f"no checkpoint: {self.checkpoint.path} cannot be written to ({reason})")

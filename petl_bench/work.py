@@ -1,0 +1,139 @@
+"""One run as part of a study, whoever else works on the same results tree: claim it, train it, file what came of it."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, Field
+
+from petl_bench.checkpoints import Checkpoint
+from petl_bench.claims import Owner
+from petl_bench.errors import UserError
+from petl_bench.execution import Execution
+from petl_bench.plan import PlannedRun
+from petl_bench.records import DamagedError, Failure, RunRecord, read_failure, read_record
+from petl_bench.results import ResultsTree
+from petl_bench.session import Listener
+from petl_bench.training import train_run
+from petl_bench.workbench import Workbench
+
+
+class Trained(BaseModel):
+    """Trained and filed; not ``first`` where another process had filed the run when this one ended."""
+
+    kind: Literal["trained"] = "trained"
+    record: RunRecord
+    first: bool
+
+
+class Recorded(BaseModel):
+    """Another process filed the run since the study was planned."""
+
+    kind: Literal["recorded"] = "recorded"
+
+
+class Failed(BaseModel):
+    """The run failed, here or in another process since the study was planned; the failure is filed."""
+
+    kind: Literal["failed"] = "failed"
+    reason: str
+
+
+class Held(BaseModel):
+    """Another process trains the run."""
+
+    kind: Literal["held"] = "held"
+    owner: str
+
+
+Result = Annotated[Trained | Recorded | Failed | Held, Field(discriminator="kind")]
+
+
+class Task(BaseModel):
+    """A run that is to be done. ``force``: also where it is on record. ``failures``: on file when it was planned."""
+
+    run: PlannedRun
+    force: bool = False
+    failures: int = 0
+
+
+def take_up(task: Task, workbench: Workbench, tree: ResultsTree, execution: Execution, listener: Listener) -> Result:
+    """Do a run that nobody else does or has done. Raises UserError where the tree cannot be written to."""
+    run = task.run
+    with filing(tree):
+        claim = tree.claims.take(run.key)
+    if isinstance(claim, Owner):
+        return Held(owner=str(claim))
+    with claim:
+        if not task.force and is_done(tree.find(run.key)):
+            return Recorded()
+        if tree.failure_count(run.key) > task.failures:
+            return Failed(reason=f"failed in another process: {earlier_reason(tree.failures().get(run.key))}")
+        checkpoint = Checkpoint(tree.checkpoint(run.key), run.key, execution.checkpoint_every)
+        try:
+            finished = train_run(run, workbench, listener, execution=execution, checkpoint=checkpoint)
+        except Exception as error:
+            result: Result = file_failure(tree, run, error)
+        except SystemExit as error:  # from a method's code: one run may not end the others
+            result = file_failure(tree, run, RuntimeError(f"the method calls sys.exit({error.code!r})"))
+        else:
+            before = tree.find(run.key)
+            is_damaged = before is not None and not is_done(before)
+            with filing(tree):
+                first = tree.write(finished, replace=task.force or is_damaged)
+            result = Trained(record=finished.record, first=first)
+        checkpoint.discard()
+        return result
+
+
+def is_done(folder: Path | None) -> bool:
+    """Whether a run's folder is one of a finished run: a damaged record is not, and is replaced.
+
+    Raises UserError for a record that a later version wrote, or that cannot be read now.
+    """
+    if folder is None:
+        return False
+    try:
+        read_record(folder)
+    except DamagedError:
+        return False
+    return True
+
+
+def earlier_reason(path: Path | None) -> str:
+    """Why a run failed before, from its latest failure."""
+    failure = read_failure(path) if path is not None else None
+    return failure.error if failure else "unreadable failure record"
+
+
+def file_failure(tree: ResultsTree, run: PlannedRun, error: Exception) -> Failed:
+    """File why a run failed. Raises UserError where that cannot be written."""
+    reason = f"{type(error).__name__}: {error}".partition("\n")[0]
+    failure = Failure(
+        run_key=run.key,
+        title=run.title,
+        error=reason,
+        traceback="".join(traceback.format_exception(error)),
+        created_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        spec=run.spec,
+    )
+    with filing(tree):
+        tree.write_failure(failure)
+    return Failed(reason=reason)
+
+
+@contextmanager
+def filing(tree: ResultsTree) -> Iterator[None]:
+    """Say in one line that the tree cannot be written to."""
+    try:
+        yield
+    except OSError as error:
+        raise UserError(
+            f"{tree.root} cannot be written to ({error.strerror or error}); what was recorded before is intact, and "
+            "the same command goes on from there"
+        ) from error
