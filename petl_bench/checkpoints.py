@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -48,6 +48,29 @@ def read_state(path: Path) -> State:
     if metadata.get("format") != FORMAT or metadata.get("sha256") != _digest(tensors, metadata["facts"]):
         raise ValueError(f"{path} is damaged")
     return tensors, facts
+
+
+def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """What an optimizer has gathered, by number of the parameter and name."""
+    states = optimizer.state_dict()["state"].items()
+    return {f"{number}.{name}": torch.as_tensor(value) for number, its in states for name, value in its.items()}
+
+
+def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor], lr: Sequence[float]) -> None:
+    """Give a new optimizer what another had gathered, and the learning rate of each of its groups."""
+    state: dict[int, dict[str, Tensor]] = {}
+    for key, tensor in tensors.items():
+        number, _, name = key.partition(".")
+        state.setdefault(int(number), {})[name] = tensor
+    groups = optimizer.state_dict()["param_groups"]
+    for group, rate in zip(groups, lr, strict=True):
+        group["lr"] = rate
+    optimizer.load_state_dict({"state": state, "param_groups": groups})
+
+
+def below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors whose names begin with ``prefix``, without it."""
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
 
 
 class Checkpoint:

@@ -26,8 +26,8 @@ def sees_batches(model: nn.Module) -> bool:
     return any(isinstance(module, _BatchNorm) for module in model.modules())
 
 
-def smaller_parts(clips: int, batch_size: int, *, batch_norm: bool, allowed: bool) -> int:
-    """The next smaller number of clips at a time, after ``clips`` of a batch of ``batch_size`` did not fit.
+def smaller_parts(clips: int, *, batch_norm: bool, allowed: bool) -> int:
+    """The next smaller number of clips at a time, after ``clips`` did not fit.
 
     Raises NoMemoryError where there is none, or where it would change what a BatchNorm sees and that is not allowed.
     """
@@ -37,8 +37,8 @@ def smaller_parts(clips: int, batch_size: int, *, batch_norm: bool, allowed: boo
     if batch_norm and not allowed:
         raise NoMemoryError(
             f"out of memory with {clips} clips at a time. In parts of {less}, BatchNorm's statistics would be those of "
-            f"{less} clips, not of {min(clips, batch_size)}: another experiment. --gradient-checkpointing takes less "
-            "memory and changes nothing; --allow-parts trains in parts and says so; "
-            "--set BENCHMARK.training.micro_batch_size=N makes it an experiment of its own"
+            f"{less} clips: another experiment. --gradient-checkpointing takes less memory and changes nothing; "
+            "--allow-parts trains in parts and says so; --set BENCHMARK.training.micro_batch_size=N makes it an "
+            "experiment of its own"
         )
     return less

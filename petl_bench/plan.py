@@ -42,6 +42,8 @@ class Request:
     switches: tuple[str, ...] = ()
     """``NAME=VALUE``, set on top of the profile."""
     limit: int | None = None
+    allow_pickle: bool = False
+    """Whether weights may be taken from a pickle."""
     settings: tuple[str, ...] = ()
     """``NAME.KEY=VALUE``; NAME is one of the methods or the benchmark, VALUE is TOML or a bare word."""
 

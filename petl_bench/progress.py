@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from petl_bench.backbones.base import Backbone
+from petl_bench.checkpoints import below, optimizer_tensors, restore_optimizer
 from petl_bench.runspec import RunSpec
 
 
@@ -57,8 +58,7 @@ class Progress:
         """All tensors that go into a checkpoint, by name."""
         found = {f"trained.{name}": tensor for name, tensor in self.backbone.trained_state().items()}
         found |= {f"best.{name}": tensor for name, tensor in self.best.state.items()}
-        for number, state in self.optimizer.state_dict()["state"].items():
-            found |= {f"optimizer.{number}.{name}": torch.as_tensor(value) for name, value in state.items()}
+        found |= {f"optimizer.{name}": tensor for name, tensor in optimizer_tensors(self.optimizer).items()}
         return found
 
     def facts(self) -> dict[str, Any]:
@@ -72,29 +72,18 @@ class Progress:
 
     def resume(self, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> bool:
         """Go on from a checkpoint; False, and nothing is changed, where it is of another method's tensors."""
-        trained, best, moments = (_below(f"{part}.", tensors) for part in ("trained", "best", "optimizer"))
+        trained, best, moments = (below(f"{part}.", tensors) for part in ("trained", "best", "optimizer"))
         now = self.backbone.trained_state()
         if any(_shapes(kept) != _shapes(now) for kept in (trained, best)):
             return False
-        state: dict[int, dict[str, Tensor]] = {}
-        for name, tensor in moments.items():
-            number, _, key = name.partition(".")
-            state.setdefault(int(number), {})[key] = tensor
-        groups = self.optimizer.state_dict()["param_groups"]
-        for group, lr in zip(groups, facts["lr"], strict=True):
-            group["lr"] = lr
         self.backbone.restore(trained)
-        self.optimizer.load_state_dict({"state": state, "param_groups": groups})
+        restore_optimizer(self.optimizer, moments, facts["lr"])
         self.schedule.load_state_dict(dict(facts["schedule"]))
         self.logs = list(facts["logs"])
         metric, loss, self.best.epoch = facts["best"]
         self.best.score = (metric, loss)
         self.best.state = {name: best[name].to(tensor.device) for name, tensor in now.items()}
         return True
-
-
-def _below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
 
 
 def _shapes(tensors: Mapping[str, Tensor]) -> dict[str, tuple[torch.Size, torch.dtype]]:

@@ -68,15 +68,10 @@ def train_run(
             return _train_once(planned, workbench, listener, execution, checkpoint, parts)
         except DoesNotFitError as shortage:
             batch_norm = shortage.batch_norm
-            parts = smaller_parts(
-                shortage.clips,
-                planned.spec.training.batch_size,
-                batch_norm=batch_norm,
-                allowed=execution.allow_parts,
-            )
+            parts = smaller_parts(shortage.clips, batch_norm=batch_norm, allowed=execution.allow_parts)
         listener.remark(
             f"out of memory: begins again with batches in parts of {parts}"
-            + (", as whose statistics BatchNorm's are" if batch_norm else "")
+            + (", whose statistics are what BatchNorm sees" if batch_norm else "")
         )
         if checkpoint is not None:
             checkpoint.discard()

@@ -39,11 +39,18 @@ class Opening(BaseModel):
     card: BenchmarkCard
     data_dir: Path | None = None
     limit: int | None = None
+    allow_pickle: bool = False
 
 
 def opening_of(request: Request, choice: Choice) -> Opening:
     """What a request's workbench is opened with."""
-    return Opening(benchmark=choice.benchmark, card=choice.card, data_dir=request.data_dir, limit=request.limit)
+    return Opening(
+        benchmark=choice.benchmark,
+        card=choice.card,
+        data_dir=request.data_dir,
+        limit=request.limit,
+        allow_pickle=request.allow_pickle,
+    )
 
 
 @dataclass
@@ -61,7 +68,7 @@ class Workbench:
         """Find the data set and the backbone and check them; nothing large is loaded yet."""
         folder = data_folder(opening.benchmark, opening.data_dir)
         dataset = open_dataset(opening.benchmark, opening.card, folder, opening.limit)
-        return cls(opening, dataset, resolve(opening.card.backbone), torch.device(device))
+        return cls(opening, dataset, resolve(opening.card.backbone, opening.allow_pickle), torch.device(device))
 
     @property
     def subject(self) -> Subject:

@@ -29,11 +29,12 @@ from petl_bench.backbones.pretraining.targets import Targets, targets_of
 from petl_bench.benchmarks.audio import RATE
 from petl_bench.benchmarks.features import SHIFT, WINDOW
 from petl_bench.cards import AUDIOSET_MEAN, AUDIOSET_STD
-from petl_bench.errors import UserError, one_line
-from petl_bench.files import whole_file, writing
+from petl_bench.checkpoints import below, optimizer_tensors, read_state, restore_optimizer, write_state
+from petl_bench.errors import UserError
+from petl_bench.files import writing
 from petl_bench.seeds import derive_seed
 
-STATE = "resume.pt"
+STATE = "resume.safetensors"
 LOG = "log.jsonl"
 WEIGHTS_FILE = "model.safetensors"
 
@@ -106,15 +107,15 @@ class Run:
         with quiet_transformers():
             self.backbone().half().save_pretrained(folder)
         (folder / WEIGHTS_FILE).chmod((folder / "config.json").stat().st_mode)
-        state = {
-            "recipe": json.dumps(asdict(self.recipe)),
+        facts = {
+            "recipe": asdict(self.recipe),
             "step": self.step,
             "made_with": self._made_with(),
-            "network": self.network.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
+            "lr": [group["lr"] for group in self.optimizer.param_groups],
         }
-        with whole_file(folder / STATE) as temporary:
-            torch.save(state, temporary)
+        tensors = {f"network.{name}": tensor for name, tensor in self.network.state_dict().items()}
+        tensors |= {f"optimizer.{name}": tensor for name, tensor in optimizer_tensors(self.optimizer).items()}
+        write_state(folder / STATE, tensors, facts)
 
     def restore(self, folder: Path) -> str:
         """Go on from the checkpoint in ``folder``. Returns a remark where the weights will depend on the stop.
@@ -124,25 +125,21 @@ class Run:
         if not (folder / STATE).is_file():
             raise UserError(f"{folder} holds no pretraining run to resume")
         try:
-            state = torch.load(folder / STATE, map_location=self.device, weights_only=True)
-            begun, wanted = json.loads(state["recipe"]), json.loads(json.dumps(asdict(self.recipe)))
-            unlike = [name for name in wanted if begun.get(name) != wanted[name]]
-            if not unlike:
-                self.network.load_state_dict(state["network"])
-                self.optimizer.load_state_dict(state["optimizer"])
-                self.step = int(state["step"])
-                before = str(state["made_with"])
-        except Exception as error:  # whatever a damaged file makes torch say
-            raise UserError(
-                f"{folder / STATE} is damaged ({one_line(error)}): start anew with another --out"
-            ) from error
+            tensors, facts = read_state(folder / STATE)
+        except ValueError as error:
+            raise UserError(f"{error}: start anew with another --out") from error
+        begun, wanted = facts["recipe"], json.loads(json.dumps(asdict(self.recipe)))
+        unlike = [name for name in wanted if begun.get(name) != wanted[name]]
         if unlike:
             name = unlike[0]
             raise UserError(
                 f"{folder} was begun with {name} {begun.get(name)}, not {wanted[name]}: resume it as it was begun, or "
                 "start anew elsewhere"
             )
-        now = self._made_with()
+        self.network.load_state_dict(below("network.", tensors))
+        restore_optimizer(self.optimizer, below("optimizer.", tensors), facts["lr"])
+        self.step = facts["step"]
+        before, now = facts["made_with"], self._made_with()
         return "" if before == now else f"begun on {before}, goes on on {now}: not the weights of a run without a stop"
 
     def _made_with(self) -> str:

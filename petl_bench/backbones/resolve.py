@@ -9,6 +9,7 @@ from pathlib import Path
 from huggingface_hub import constants, snapshot_download
 from huggingface_hub.errors import HfHubHTTPError
 
+from petl_bench.backbones import pickled
 from petl_bench.backbones.base import Backbone, Description
 from petl_bench.canonical import digest
 from petl_bench.errors import AbsentError, UserError, nearest, one_line
@@ -25,8 +26,11 @@ class BackboneSource:
     description: Description
 
 
-def resolve(name: str) -> BackboneSource:
-    """Find what ``name`` means. Raises UserError: what was looked for, where, and how to give a local folder."""
+def resolve(name: str, allow_pickle: bool = False) -> BackboneSource:
+    """Find what ``name`` means; weights in a pickle are taken only where that is allowed.
+
+    Raises UserError: what was looked for, where, and how to give a local folder.
+    """
     if not name.strip():
         raise UserError("--backbone '': give mini, a checkpoint folder or a hub name")
     if name in BACKBONES.names():
@@ -46,18 +50,24 @@ def resolve(name: str) -> BackboneSource:
                 f"{', '.join(bundled)}, a folder with config.json and *.safetensors, or a hub name such as "
                 "MIT/ast-finetuned-audioset-10-10-0.4593"
             )
-        folder, label = _from_hub(name), name
+        folder, label = _from_hub(name, allow_pickle), name
     try:
-        return _source(_family_of(folder), label, folder)
+        family = _family_of(folder)
+        if allow_pickle and not any(folder.glob("*.safetensors")) and any(folder.glob(pickled.PATTERN)):
+            folder = pickled.as_safetensors(folder)
+        return _source(family, label, folder)
     except UserError:
         raise
     except Exception as error:  # whatever transformers makes of the settings
         raise UserError(f"--backbone {folder}: config.json does not describe a model: {one_line(error)}") from error
 
 
-def _from_hub(name: str) -> Path:
+def _from_hub(name: str, allow_pickle: bool) -> Path:
     try:
-        return Path(snapshot_download(name, allow_patterns=["config.json", "*.safetensors"]))
+        folder = Path(snapshot_download(name, allow_patterns=["config.json", "*.safetensors"]))
+        if allow_pickle and not any(folder.glob("*.safetensors")):
+            folder = Path(snapshot_download(name, allow_patterns=["config.json", pickled.PATTERN]))
+        return folder
     except (HfHubHTTPError, OSError, ValueError) as error:
         reason = str(error).strip().partition("\n")[0].removeprefix("Got: ")
         raise AbsentError(

@@ -26,6 +26,9 @@ GradientCheckpointing = Annotated[
 AllowParts = Annotated[
     bool, typer.Option("--allow-parts", help="Where memory runs out, let BatchNorm see parts of a batch.")
 ]
+AllowPickle = Annotated[
+    bool, typer.Option("--allow-pickle", help="Take weights from pytorch_model.bin where there are no safetensors.")
+]
 Executor = Annotated[str, typer.Option(help="Where runs are trained: local (worker processes) or in_process.")]
 
 

@@ -9,6 +9,7 @@ import typer
 
 from petl_bench.cli._options import (
     AllowParts,
+    AllowPickle,
     CheckpointEvery,
     Device,
     Executor,
@@ -57,6 +58,7 @@ def run(
     checkpoint_every: CheckpointEvery = None,
     gradient_checkpointing: GradientCheckpointing = False,
     allow_parts: AllowParts = False,
+    allow_pickle: AllowPickle = False,
     executor: Executor = "local",
 ) -> None:
     """Train every (method, fold, seed) and print a table.
@@ -79,6 +81,7 @@ def run(
         profile=profile,
         switches=tuple(switches or ()),
         limit=limit,
+        allow_pickle=allow_pickle,
         settings=tuple(settings or ()),
     )
     choice = choose(request)

@@ -9,6 +9,7 @@ import typer
 
 from petl_bench.cli._options import (
     AllowParts,
+    AllowPickle,
     CheckpointEvery,
     Device,
     Executor,
@@ -23,6 +24,10 @@ from petl_bench.cli._options import (
 
 if TYPE_CHECKING:
     from petl_bench.sweeps.study import Forecast
+
+
+UNMARKED = ("data_dir", "allow_pickle")
+"""Options that leave a study what its card says."""
 
 
 def sweep(
@@ -49,6 +54,7 @@ def sweep(
     checkpoint_every: CheckpointEvery = None,
     gradient_checkpointing: GradientCheckpointing = False,
     allow_parts: AllowParts = False,
+    allow_pickle: AllowPickle = False,
     executor: Executor = "local",
 ) -> None:
     """Run a study and write its page, --out/CARD/README.md.
@@ -72,6 +78,7 @@ def sweep(
         folds=None if folds is None else read_numbers("--folds", folds),
         epochs=epochs,
         limit=limit,
+        allow_pickle=allow_pickle or None,
     )
     given = options
     if small:
@@ -113,7 +120,7 @@ def sweep(
             failed += train(bench, tree, screen, execution, retry_failed=retry_failed).failed
     indexed = {run.record.run_info.run_key: run for run in read_runs(tree)[0]}
     mark = [
-        f"{name} {_listed(value)}" for name, value in vars(given).items() if value is not None and name != "data_dir"
+        f"{name} {_listed(value)}" for name, value in vars(given).items() if value is not None and name not in UNMARKED
     ]
     folder = out / (file.name + "-quick" * small + "-varied" * bool(mark))
     said = ", ".join([*["its quick version"] * small, *mark])

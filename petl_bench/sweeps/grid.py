@@ -44,6 +44,7 @@ class Options:
     folds: tuple[int, ...] | None = None
     epochs: int | None = None
     limit: int | None = None
+    allow_pickle: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -147,6 +148,7 @@ def _request(card: SweepCard, options: Options, levels: Levels) -> tuple[Request
         profile=_one_of("profile", settings.pop("profile", card.profile), PROFILES),
         precision=_one_of("precision", settings.pop("precision", "fp32"), get_args(Precision)),
         limit=options.limit,
+        allow_pickle=bool(options.allow_pickle),
     )
     names = (find_card("benchmarks", benchmark).name, find_method(method).name)
     switches = [name for name in settings if name.startswith("switches.")]

@@ -249,13 +249,6 @@ def test_a_classification_checkpoint_gives_its_backbone(tmp_path: Path) -> None:
     assert all(torch.equal(loaded[name], tensor) for name, tensor in stored.items())
 
 
-def test_pickled_weights_are_not_loaded(tmp_path: Path) -> None:
-    ASTConfig().save_pretrained(tmp_path)
-    torch.save({}, tmp_path / "pytorch_model.bin")
-    with pytest.raises(UserError, match="pickled"):
-        resolve(str(tmp_path))
-
-
 def test_mini_and_mini_random_are_the_same_on_every_load_and_of_one_shape() -> None:
     for family, note in ((Mini, "pretrained on generated sounds"), (MiniRandom, "random weights, not pretrained")):
         first, second = family.load(None, 100), family.load(None, 100)

@@ -10,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from petl_bench.backbones.pretrain import Recipe, Run, generate, pretrain
+from petl_bench.backbones.pretrain import STATE, Recipe, Run, generate, pretrain
 from petl_bench.backbones.pretraining import programs as p
 from petl_bench.backbones.pretraining.course import STEP, draw_course
 from petl_bench.backbones.pretraining.draws import Draws
@@ -19,6 +19,7 @@ from petl_bench.backbones.pretraining.programs import Programs, draw_programs
 from petl_bench.backbones.pretraining.synthesis import voice
 from petl_bench.backbones.pretraining.targets import NOISE, PLACE, PLACES, PROPERTIES, TRACKS, VOICED, targets_of
 from petl_bench.backbones.resolve import resolve
+from petl_bench.checkpoints import read_state, write_state
 from petl_bench.errors import UserError
 
 CPU = torch.device("cpu")
@@ -133,8 +134,8 @@ def test_resuming_a_finished_run_brings_lost_weights_back(tmp_path: Path) -> Non
 
 def test_another_number_of_threads_is_remarked(tmp_path: Path) -> None:
     pretrain(replace(TINY, steps=1), tmp_path, CPU)
-    state = torch.load(tmp_path / "resume.pt", weights_only=True)
-    torch.save({**state, "made_with": "cpu, 64 threads, torch 1.0"}, tmp_path / "resume.pt")
+    tensors, facts = read_state(tmp_path / STATE)
+    write_state(tmp_path / STATE, tensors, {**facts, "made_with": "cpu, 64 threads, torch 1.0"})
     remarks: list[str] = []
     pretrain(replace(TINY, steps=1), tmp_path, CPU, resume=True, on_remark=remarks.append)
     assert "begun on cpu, 64 threads, torch 1.0, goes on on cpu" in remarks[0]
@@ -142,8 +143,8 @@ def test_another_number_of_threads_is_remarked(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("content", [b"", b"text", b"PK\x03\x04", b"\x80\x04."])
 def test_a_damaged_checkpoint_is_one_clear_line(tmp_path: Path, content: bytes) -> None:
-    (tmp_path / "resume.pt").write_bytes(content)
-    with pytest.raises(UserError, match="resume.pt is damaged") as error:
+    (tmp_path / STATE).write_bytes(content)
+    with pytest.raises(UserError, match="resume.safetensors is damaged") as error:
         pretrain(TINY, tmp_path, CPU, resume=True)
     assert "\n" not in str(error.value)
 
