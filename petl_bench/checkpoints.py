@@ -27,7 +27,7 @@ State = tuple[dict[str, Tensor], dict[str, Any]]
 def write_state(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
     """Write tensors and JSON data. Raises OSError."""
     held = {name: tensor.detach().to("cpu").contiguous().clone() for name, tensor in tensors.items()}
-    text = json.dumps(facts, sort_keys=True)
+    text = json.dumps(facts)
     with whole_file(path) as temporary:
         try:
             save_file(held, temporary, {"format": FORMAT, "facts": text, "sha256": _digest(held, text)})

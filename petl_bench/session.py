@@ -41,6 +41,7 @@ class Session:
         """Where the run was before each stop, and the epochs done by then."""
         self.seconds_before = 0.0
         self._started = time.perf_counter()
+        self._complained = False
 
     def take_up(self, progress: Progress) -> None:
         """Go on from the checkpoint, where there is one that fits."""
@@ -55,7 +56,7 @@ class Session:
             self.listener.remark(f"goes on after epoch {progress.epoch}")
 
     def put_down(self, progress: Progress) -> None:
-        """Keep a checkpoint where one is due. A checkpoint that cannot be written stops no run."""
+        """Keep a checkpoint where one is due. One that cannot be written stops no run."""
         if self.checkpoint is None or not self.checkpoint.is_due(progress.epoch):
             return
         facts = {
@@ -69,4 +70,6 @@ class Session:
             self.checkpoint.save(progress.tensors(), facts)
         except OSError as error:
             reason = error.strerror or error
-            self.listener.remark(f"no checkpoint: {self.checkpoint.path} cannot be written to ({reason})")
+            if not self._complained:
+                self.listener.remark(f"no checkpoint: {self.checkpoint.path} cannot be written to ({reason})")
+            self._complained = True

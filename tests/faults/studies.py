@@ -1,0 +1,48 @@
+"""Studies as their users start them, as processes of their own, to be disturbed from outside."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from petl_bench.records import read_predictions, read_record
+from petl_bench.results import ResultsTree
+
+PETL_BENCH = str(Path(sys.executable).with_name("petl-bench"))
+
+
+def arguments(results: Path, *more: str) -> list[str]:
+    """A study of short runs on generated clips: 2 methods, 5 folds, 4 seeds unless ``more`` says otherwise."""
+    study = ["--dataset", "synthetic", "--limit", "2", "--seeds", "0-3", "--methods", "linear,conformer"]
+    return [PETL_BENCH, "run", *study, "--device", "cpu", "--results", str(results), *more]
+
+
+def start(results: Path, *more: str, log: Path) -> subprocess.Popen[str]:
+    """Start the study; what it prints is appended to ``log``."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    with log.open("a") as file:
+        return subprocess.Popen(arguments(results, *more), env=environment, stdout=file, stderr=file, text=True)
+
+
+def ended(log: Path) -> list[str]:
+    """Titles of the runs that a log says were trained, as often as it says so."""
+    return re.findall(r"^\[\d+/\d+\] (.*): test [\d.]+ \(", log.read_text(), re.MULTILINE)
+
+
+def computed(results: Path) -> dict[str, tuple[object, ...]]:
+    """All that the runs of a tree computed, by key: every epoch, every logit."""
+    found = {}
+    for key, folder in ResultsTree(results).run_folders().items():
+        arrays = [array.tobytes() for array in vars(read_predictions(folder)).values()]
+        epochs = re.sub(r'"train_time": [^,}]*', "", (folder / "epochs.jsonl").read_text())
+        found[key] = (arrays, epochs, read_record(folder).train_info.metrics)
+    return found
+
+
+def left_over(results: Path) -> list[str]:
+    """What a finished study leaves beside its runs."""
+    folders = [results / name for name in (".claims", ".unfinished", ".checkpoints", "failed")]
+    return [str(path.relative_to(results)) for folder in folders for path in folder.glob("*")]
