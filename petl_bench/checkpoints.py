@@ -102,9 +102,10 @@ class Checkpoint:
         return (tensors, facts) if facts.get("run_key") == self.run_key else None
 
     def discard(self) -> None:
-        """Remove what was kept."""
-        with suppress(OSError):
-            self.path.unlink()
+        """Remove what was kept, and what a process that was killed while it wrote has left."""
+        for path in (self.path, *self.path.parent.glob(f".{self.path.name}.*")):
+            with suppress(OSError):
+                path.unlink()
 
 
 def _digest(tensors: Mapping[str, Tensor], text: str) -> str:

@@ -13,11 +13,12 @@ import torch
 from petl_bench.backbones.base import Backbone
 from petl_bench.benchmarks.splits import Split
 from petl_bench.environment import package_versions
+from petl_bench.memory import sees_batches
 from petl_bench.methods.base import Method
 from petl_bench.metrics import evaluate
 from petl_bench.plan import PlannedRun
 from petl_bench.progress import Progress
-from petl_bench.records import MetaInfo, Predictions, RunInfo, RunRecord, TrainInfo
+from petl_bench.records import MetaInfo, Parts, Predictions, RunInfo, RunRecord, TrainInfo
 from petl_bench.workbench import Workbench
 
 
@@ -66,7 +67,7 @@ def train_info_of(
         train_time=train_time,
         clips_per_second=train_clips * progress.epoch / train_time,
         peak_memory=torch.cuda.max_memory_allocated(device) if device.type == "cuda" else None,
-        parts=parts,
+        parts=None if parts is None else Parts(clips=parts, batch_norm=sees_batches(backbone)),
         metrics={
             "validation": evaluate(predictions.validation_logits, predictions.validation_targets),
             "test": evaluate(predictions.test_logits, predictions.test_targets),

@@ -51,6 +51,13 @@ class RunInfo(Part):
     """Seconds, from attaching the method to the last test clip."""
 
 
+class Parts(Part):
+    """Batches in parts of so many ``clips``; ``batch_norm``: a BatchNorm saw parts in place of batches."""
+
+    clips: int
+    batch_norm: bool
+
+
 class TrainInfo(Part):
     """What came out: counts as published tables need them, the epoch that was tested, metrics as fractions."""
 
@@ -69,8 +76,8 @@ class TrainInfo(Part):
     clips_per_second: float
     peak_memory: int | None = None
     """Bytes on the accelerator; None on the CPU."""
-    parts: int | None = None
-    """Clips at a time where batches did not fit into memory and were accumulated from parts; else None."""
+    parts: Parts | None = None
+    """How batches were accumulated that did not fit into memory; None where they did."""
     metrics: dict[Literal["validation", "test"], dict[str, float]]
 
     @model_validator(mode="after")

@@ -92,6 +92,10 @@ class ResultsTree:
         """Where an unfinished run is kept."""
         return self.root / CHECKPOINTS / f"{key}.safetensors"
 
+    def checkpoints(self) -> list[Path]:
+        """Everything that is kept of unfinished runs."""
+        return sorted((self.root / CHECKPOINTS).glob("*.safetensors"))
+
     def records(self) -> tuple[list[RunRecord], list[str]]:
         """All readable records, and a line for each that is not."""
         records, problems = [], []

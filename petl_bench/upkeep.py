@@ -15,7 +15,7 @@ from typing import Any
 from petl_bench.errors import UserError
 from petl_bench.files import write_atomically
 from petl_bench.records import DamagedError, read_predictions, read_record
-from petl_bench.results import FAILED, UNFINISHED, ResultsTree
+from petl_bench.results import CHECKPOINTS, FAILED, UNFINISHED, ResultsTree
 
 ABANDONED_AFTER = 24 * 3600
 """Seconds after which an unfinished run's folder is nobody's any more."""
@@ -64,14 +64,15 @@ def merge(source: ResultsTree, target: ResultsTree, *, dry_run: bool = False) ->
 
 
 def prune(tree: ResultsTree, *, dry_run: bool = False) -> Done:
-    """Delete what no reader needs: abandoned unfinished runs, damaged ones, failures of runs that finished since.
+    """Delete what no reader needs: abandoned claims and folders, damaged runs, failures and checkpoints of finished ones.
 
     What a newer petl-bench wrote stays, and what cannot be read now.
     """
     now = time.time()
     doomed = [
         ("abandoned", path)
-        for path in sorted((tree.root / UNFINISHED).glob("*"))
+        for pattern in (f"{UNFINISHED}/*", f"{CHECKPOINTS}/.*", f"{FAILED}/.*")
+        for path in sorted(tree.root.glob(pattern))
         if now - path.lstat().st_mtime > ABANDONED_AFTER
     ]
     finished, done = set(), Done()
@@ -84,6 +85,8 @@ def prune(tree: ResultsTree, *, dry_run: bool = False) -> Done:
             doomed.append(("damaged", folder))
         except UserError as error:
             done.remarks.append(f"left alone: {error}")
+    doomed += [("abandoned", path) for path in tree.claims.left_over()]
+    doomed += [("made up for", path) for path in tree.checkpoints() if path.stem in finished]
     for path in sorted((tree.root / FAILED).glob("*.json")):
         key, _, number = path.stem.partition(".")
         if key in finished and number.isdigit():

@@ -57,7 +57,9 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 
 @settings(max_examples=300, deadline=None)
 @given(place=st.integers(0), flip=st.integers(1, 255))
-def test_no_changed_byte_goes_unseen(written: bytes, tmp_path_factory: pytest.TempPathFactory, place: int, flip: int) -> None:
+def test_no_changed_byte_goes_unseen(
+    written: bytes, tmp_path_factory: pytest.TempPathFactory, place: int, flip: int
+) -> None:
     changed = bytearray(written)
     changed[place % len(written)] ^= flip
     path = tmp_path_factory.getbasetemp() / "changed"
@@ -67,7 +69,9 @@ def test_no_changed_byte_goes_unseen(written: bytes, tmp_path_factory: pytest.Te
     except ValueError:
         return
     assert facts == FACTS  # padding of the header
-    assert all(tensors[name].numpy(force=True).tobytes() == TENSORS[name].numpy().tobytes() for name in ("weights", "step"))
+    assert all(
+        tensors[name].numpy(force=True).tobytes() == TENSORS[name].numpy().tobytes() for name in ("weights", "step")
+    )
 
 
 @pytest.mark.parametrize("content", [b"", b"text", b"PK\x03\x04", b"\x80\x04.", b"\x02\0\0\0\0\0\0\0{}"])
@@ -88,7 +92,9 @@ def test_a_checkpoint_is_one_run_s(tmp_path: Path) -> None:
     assert kept.load() is None
 
 
-def test_checkpoints_are_due_every_so_many_epochs_or_once_a_minute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_checkpoints_are_due_every_so_many_epochs_or_once_a_minute(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     every = Checkpoint(tmp_path / "state", "key", every=3)
     assert [epoch for epoch in range(1, 10) if every.is_due(epoch)] == [3, 6, 9]
     now = [0.0]

@@ -13,8 +13,9 @@ import pytest
 import torch
 
 from petl_bench.execution import Execution
+from petl_bench.leaderboard.summary import notes_on_parts
 from petl_bench.memory import NoMemoryError, is_out_of_memory, smaller_parts
-from petl_bench.records import FinishedRun
+from petl_bench.records import FinishedRun, Parts
 from petl_bench.training import train_run
 from tests.studies import TINY, Study, plan_of
 
@@ -59,7 +60,7 @@ def train(method: str, execution: Execution | None = None, **changes: object) ->
 def test_a_batch_that_does_not_fit_is_accumulated_from_parts_which_is_said() -> None:
     run, remarks = train(hungry("bottleneck", most=7))
     assert remarks == [f"out of memory: begins again with batches in parts of {parts}" for parts in (13, 7)]
-    assert run.record.train_info.parts == 7
+    assert run.record.train_info.parts == Parts(clips=7, batch_norm=False)
     assert run.record.spec.training.micro_batch_size is None
     same, _ = train(hungry("bottleneck", most=99), settings=("synthetic.training.micro_batch_size=7",))
     assert np.array_equal(run.predictions.test_logits, same.predictions.test_logits)
@@ -73,18 +74,22 @@ def test_a_batchnorm_that_would_see_parts_is_refused_unless_allowed() -> None:
     with pytest.raises(NoMemoryError, match="25 clips at a time. In parts of 13, BatchNorm's .*--allow-parts"):
         train(method)
     run, remarks = train(method, Execution(allow_parts=True))
-    assert remarks == ["out of memory: begins again with batches in parts of 13, whose statistics are what BatchNorm sees"]
-    assert run.record.train_info.parts == 13
+    assert remarks == [
+        "out of memory: begins again with batches in parts of 13, whose statistics are what BatchNorm sees"
+    ]
+    assert run.record.train_info.parts == Parts(clips=13, batch_norm=True)
+    note = "Hungry: in 1 run batches did not fit into memory and were parts of 13 clips, whose statistics are what BatchNorm saw"
+    assert notes_on_parts([run.record, train("linear")[0].record]) == [note]
 
 
 def test_a_norm_of_its_own_clip_needs_no_leave() -> None:
     run, _ = train(hungry("conformer", most=16), settings=("Hungry.norm=group",))
-    assert run.record.train_info.parts == 13
+    assert run.record.train_info.parts == Parts(clips=13, batch_norm=False)
 
 
 def test_parts_that_were_asked_for_are_made_smaller_too() -> None:
     run, _ = train(hungry("bottleneck", most=3), settings=("synthetic.training.micro_batch_size=10",))
-    assert run.record.train_info.parts == 3
+    assert run.record.train_info.parts == Parts(clips=3, batch_norm=False)
 
 
 def test_where_one_clip_is_too_many_the_run_fails_and_says_what_helps(study: Study) -> None:
@@ -133,7 +138,7 @@ workbench.features(plan[0].spec.data.features)
 workbench.backbone(plan[0].spec)
 used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (used + 2**30, used + 2**30))
-print(train_run(plan[0], workbench).record.train_info.parts)
+print(train_run(plan[0], workbench).record.train_info.parts.clips)
 """
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import os
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from petl_bench.claims import Claim, Owner
 from petl_bench.index import read_runs
 from petl_bench.results import ResultsTree
 from petl_bench.upkeep import ABANDONED_AFTER, Done, merge, migrate, prune
@@ -83,10 +85,23 @@ def test_prune_deletes_leftovers_alone() -> None:
     (tree.root / "failed").mkdir()
     for name in (f"{folders[2].name}.1", f"{folders[2].name}.notes", "0123456789abcdef.1"):
         (tree.root / "failed" / f"{name}.json").write_text("{}")
+    (tree.root / ".claims").mkdir()
+    (tree.root / ".claims" / "dead.1").write_text(json.dumps(vars(replace(Owner.this(), began="0"))))
+    (tree.root / ".checkpoints").mkdir()
+    for name in (folders[2].name, "0123456789abcdef"):
+        (tree.root / ".checkpoints" / f"{name}.safetensors").touch()
+    for name, age in ((".torn.1", ABANDONED_AFTER + 60), (".torn.2", 0)):
+        (tree.root / ".checkpoints" / name).touch()
+        os.utime(tree.root / ".checkpoints" / name, (time.time() - age,) * 2)
+    living = tree.claims.take("living")
+    assert isinstance(living, Claim)
     planned = prune(tree, dry_run=True)
     assert folders[0].exists()
     assert prune(tree) == planned
-    assert [line.partition(":")[0] for line in planned.changes] == ["abandoned", "damaged", "made up for"]
+    living.release()
+    whys = ["abandoned", "abandoned", "damaged", "abandoned", "made up for", "made up for"]
+    assert [line.partition(":")[0] for line in planned.changes] == whys
+    assert [path.stem for path in tree.checkpoints()] == ["0123456789abcdef"]
     assert len(planned.remarks) == 2
     assert not folders[0].exists()
     assert all(folder.exists() for folder in folders[1:])

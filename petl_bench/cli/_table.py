@@ -13,7 +13,7 @@ from rich.table import Table
 from petl_bench.cli._options import count
 from petl_bench.errors import UserError
 from petl_bench.leaderboard.pages import ROLES, thousands
-from petl_bench.leaderboard.summary import summary
+from petl_bench.leaderboard.summary import notes_on_parts, summary
 from petl_bench.plan import Plan
 from petl_bench.records import RunRecord, read_record
 from petl_bench.results import ResultsTree
@@ -104,6 +104,7 @@ def _reading(plan: Plan, records: Sequence[RunRecord], frame: pd.DataFrame) -> l
     seeds = len({run.spec.seed for run in plan})
     if seeds < 3:
         notes.append(f"{count(seeds, 'seed')}: too few to test differences well; --seeds 0-2 gives three")
+    notes += notes_on_parts(records)
     if (frame["runs"] < frame["expected"]).any():
         notes.append("runs are missing: the means are over what there is")
     return notes

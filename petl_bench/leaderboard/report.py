@@ -14,6 +14,7 @@ from petl_bench.canonical import canonical, digest
 from petl_bench.card_files import card_files, read_card
 from petl_bench.cards import BenchmarkCard
 from petl_bench.errors import UserError
+from petl_bench.leaderboard.summary import notes_on_parts
 from petl_bench.leaderboard.tables import Row, Table
 from petl_bench.stats.availability import NotAvailable
 from petl_bench.stats.comparisons import Comparisons, compare
@@ -160,6 +161,7 @@ def _notes(table: Table, comparisons: Comparisons | None, rows: Sequence[Data]) 
             names = [name for name, its in comparisons.incomplete.items() if its == why]
             notes.append(f"{why}, no rank and no test: {', '.join(names)}")
         notes += _about_tests(comparisons, rows)
+    notes += notes_on_parts(run.record for run in table.runs)
     if table.spec.data.metric != "accuracy":
         notes.append("+-95% and tests rest on jackknife pseudo-values, one per source")
     if any(row["seeds"] != rows[0]["seeds"] for row in rows):

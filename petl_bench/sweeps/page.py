@@ -18,6 +18,7 @@ from petl_bench.leaderboard.folds import fold_lines, mean_and_sd, read_epochs
 from petl_bench.leaderboard.names import Namer
 from petl_bench.leaderboard.pages import escaped, p_value, published, ranges
 from petl_bench.leaderboard.report import benchmark_card, unlike_published
+from petl_bench.leaderboard.summary import notes_on_parts
 from petl_bench.leaderboard.tables import make_tables
 from petl_bench.records import RunRecord
 from petl_bench.stats.availability import NotAvailable
@@ -230,6 +231,7 @@ def _notes(card: SweepCard, said: Answer, benches: Sequence[Bench], failures: Se
     for bench in benches:
         if bench.workbench is not None:
             notes += bench.workbench.notes()
+    notes += notes_on_parts(run.record for cell in said.cells for run in cell.runs)
     if card.question.margin:
         notes.append(f"margin: {card.question.margin:g} points, declared in the card")
     if said.differences:

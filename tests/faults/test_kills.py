@@ -21,7 +21,9 @@ PROCESSES = int(os.environ.get("PETL_BENCH_TEST_PROCESSES", "4"))
 
 
 def workers(parent: subprocess.Popen[str]) -> list[int]:
-    listed = subprocess.run(["ps", "-o", "pid=", "--ppid", str(parent.pid)], capture_output=True, text=True, check=False)
+    listed = subprocess.run(
+        ["ps", "-o", "pid=", "--ppid", str(parent.pid)], capture_output=True, text=True, check=False
+    )
     return [int(pid) for pid in listed.stdout.split()]
 
 
