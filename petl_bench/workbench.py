@@ -14,7 +14,7 @@ from petl_bench.backbones.base import Backbone
 from petl_bench.backbones.resolve import BackboneSource, resolve
 from petl_bench.benchmarks.augment import clip_numbers
 from petl_bench.benchmarks.dataset import Dataset, open_dataset
-from petl_bench.benchmarks.features import Progress, features_of
+from petl_bench.benchmarks.features import Progress, features_of, notes_on_clips
 from petl_bench.benchmarks.splits import Split, split
 from petl_bench.cards import BenchmarkCard, Features
 from petl_bench.errors import UserError
@@ -37,6 +37,7 @@ class Workbench:
     dataset: Dataset
     source: BackboneSource
     device: torch.device
+    card_features: Features
     _kept: dict[Hashable, Any] = field(default_factory=dict)
 
     @classmethod
@@ -46,7 +47,7 @@ class Workbench:
         """Find the data set and the backbone and check them; nothing large is loaded yet."""
         chosen = find_device(device)
         dataset = open_dataset(benchmark, card, data_folder(benchmark, data_dir), limit)
-        return cls(dataset, resolve(card.backbone), chosen)
+        return cls(dataset, resolve(card.backbone), chosen, card.features)
 
     @property
     def subject(self) -> Subject:
@@ -61,7 +62,7 @@ class Workbench:
 
     def notes(self) -> list[str]:
         """What must stand under every table made here."""
-        notes = self.dataset.notes()
+        notes = [*self.dataset.notes(), *notes_on_clips(self.dataset, self.card_features)]
         if self.source.description.note:
             notes.append(f"backbone {self.source.label}: {self.source.description.note}")
         return notes

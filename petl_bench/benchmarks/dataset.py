@@ -52,8 +52,11 @@ class Layout(ABC):
         """All clips, in an order no machine changes. Raises MissingDataError where there is nothing."""
 
     @abstractmethod
-    def read(self, clip: Clip) -> tuple[npt.NDArray[np.float32], int]:
-        """Samples ``[channels, samples]`` in [-1, 1] and the sampling rate in Hz. Raises UserError, clip named."""
+    def read(self, clip: Clip, seconds: float | None = None) -> tuple[npt.NDArray[np.float32], int]:
+        """Samples ``[channels, samples]`` in [-1, 1] and the sampling rate in Hz. Raises UserError, clip named.
+
+        What lies a second and more beyond ``seconds`` may be left out.
+        """
 
     @abstractmethod
     def content_hashes(self, clips: Iterable[Clip]) -> list[str]:
@@ -75,10 +78,10 @@ class FileLayout(Layout):
     def path(self, clip: Clip) -> Path:
         """The clip's file."""
 
-    def read(self, clip: Clip) -> tuple[npt.NDArray[np.float32], int]:
+    def read(self, clip: Clip, seconds: float | None = None) -> tuple[npt.NDArray[np.float32], int]:
         from petl_bench.benchmarks.audio import read_audio
 
-        return read_audio(self.path(clip))
+        return read_audio(self.path(clip), seconds)
 
     def content_hashes(self, clips: Iterable[Clip]) -> list[str]:
         return content_hashes(self.folder, [self.path(clip) for clip in clips])
