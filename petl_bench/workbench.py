@@ -46,7 +46,7 @@ class Workbench:
     ) -> Workbench:
         """Find the data set and the backbone and check them; nothing large is loaded yet."""
         chosen = find_device(device)
-        dataset = open_dataset(benchmark, card, data_folder(benchmark, data_dir), limit)
+        dataset = open_dataset(benchmark, card, data_folder(benchmark, data_dir, card.folder), limit)
         return cls(dataset, resolve(card.backbone), chosen, card.features)
 
     @property
