@@ -170,10 +170,16 @@ class Training(Card):
 
 
 class Download(Card):
-    """Where the data comes from: an archive (with its SHA-256), or a page that tells how to get it."""
+    """Where the data comes from: ``url`` is a page that tells of it, ``archive`` what ``petl-bench data get`` fetches.
+
+    sha256, md5: a checksum that the archive's makers published; without one the data set's own table says whether it is
+    whole.
+    """
 
     url: str
-    sha256: str = ""
+    archive: Annotated[str, Field(pattern=r"^(https?://\S+)?$")] = ""
+    sha256: Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")] = ""
+    md5: Annotated[str, Field(pattern=r"^([0-9a-f]{32})?$")] = ""
     licence: str = ""
 
 
@@ -182,10 +188,12 @@ class BenchmarkCard(Card):
 
     ``classes`` picks a subset; ``class_count`` must be what is found; another ``clip_count`` is noted under tables.
     ``unlike_published`` says, for tables with published values, in what the card itself differs from their protocol.
+    ``folder`` is the data set's folder where another card shares it, else it is called as the card.
     """
 
     layout: str
     title: str
+    folder: Annotated[str, Field(pattern=r"^([A-Za-z0-9][A-Za-z0-9._-]*)?$")] = ""
     class_count: PositiveInt | None = None
     clip_count: PositiveInt | None = None
     classes: tuple[str, ...] | None = None

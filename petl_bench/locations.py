@@ -13,11 +13,16 @@ DATA_VARIABLE = "PETL_BENCH_DATA"
 CACHE_VARIABLE = "PETL_BENCH_CACHE"
 
 
-def data_folder(benchmark: str, data_dir: Path | None) -> Path:
-    """Folder of a benchmark's data: ``data_dir`` as given, else ``$PETL_BENCH_DATA/<benchmark>``, else ``data/...``."""
+def data_folder(benchmark: str, data_dir: Path | None, shared: str = "") -> Path:
+    """Folder of a benchmark's data: ``data_dir`` as given, else ``$PETL_BENCH_DATA/<benchmark>``, else ``data/...``.
+
+    Where there is no folder of the benchmark's own name, it is that of the data set ``shared``.
+    """
     if data_dir is not None:
         return data_dir.expanduser()
-    return Path(os.environ.get(DATA_VARIABLE) or "data").expanduser() / benchmark
+    parent = Path(os.environ.get(DATA_VARIABLE) or "data").expanduser()
+    own = parent / benchmark
+    return parent / shared if shared and not own.exists() else own
 
 
 def cache_folder() -> Path:

@@ -64,7 +64,7 @@ def merge(source: ResultsTree, target: ResultsTree, *, dry_run: bool = False) ->
 
 
 def prune(tree: ResultsTree, *, dry_run: bool = False) -> Done:
-    """Delete what no reader needs: abandoned claims and folders, damaged runs, failures and checkpoints of finished ones.
+    """Delete what no reader needs: what was abandoned, damaged runs, failures and checkpoints of finished ones.
 
     What a newer petl-bench wrote stays, and what cannot be read now.
     """

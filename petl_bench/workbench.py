@@ -15,7 +15,7 @@ from petl_bench.backbones.base import Backbone
 from petl_bench.backbones.resolve import BackboneSource, resolve
 from petl_bench.benchmarks.augment import clip_numbers
 from petl_bench.benchmarks.dataset import Dataset, open_dataset
-from petl_bench.benchmarks.features import Progress, features_of
+from petl_bench.benchmarks.features import Progress, features_of, notes_on_clips
 from petl_bench.benchmarks.splits import Split, split
 from petl_bench.cards import BenchmarkCard, Features
 from petl_bench.locations import data_folder
@@ -66,7 +66,7 @@ class Workbench:
     @classmethod
     def open(cls, opening: Opening, device: str) -> Workbench:
         """Find the data set and the backbone and check them; nothing large is loaded yet."""
-        folder = data_folder(opening.benchmark, opening.data_dir)
+        folder = data_folder(opening.benchmark, opening.data_dir, opening.card.folder)
         dataset = open_dataset(opening.benchmark, opening.card, folder, opening.limit)
         return cls(opening, dataset, resolve(opening.card.backbone, opening.allow_pickle), torch.device(device))
 
@@ -83,7 +83,7 @@ class Workbench:
 
     def notes(self) -> list[str]:
         """What must stand under every table made here."""
-        notes = self.dataset.notes()
+        notes = [*self.dataset.notes(), *notes_on_clips(self.dataset, self.opening.card.features)]
         if self.source.description.note:
             notes.append(f"backbone {self.source.label}: {self.source.description.note}")
         return notes

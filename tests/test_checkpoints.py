@@ -109,7 +109,7 @@ def test_checkpoints_are_due_every_so_many_epochs_or_once_a_minute(
     assert due == [3, 6]
 
 
-class Stopped(Exception):
+class StoppedError(Exception):
     """Stands for the end of a process after an epoch's checkpoint."""
 
 
@@ -122,7 +122,7 @@ class StopAfter:
 
     def epoch(self, epoch: int, log: dict[str, float]) -> None:
         if epoch == self.last:
-            raise Stopped
+            raise StoppedError
 
     def remark(self, text: str) -> None:
         self.remarks.append(text)
@@ -136,7 +136,7 @@ def stopped_and_resumed(path: Path, stops: list[int], **changes: object) -> tupl
         listener = StopAfter(stop)
         checkpoint = Checkpoint(path, plan[0].key, every=1)
         if stop:
-            with pytest.raises(Stopped):
+            with pytest.raises(StoppedError):
                 train_run(plan[0], workbench, listener, checkpoint=checkpoint)
         else:
             run = train_run(plan[0], workbench, listener, checkpoint=checkpoint)
@@ -196,7 +196,7 @@ def test_the_best_epoch_may_lie_before_the_stop(tmp_path: Path) -> None:
 def test_a_resumed_run_counts_the_time_before_the_stop(tmp_path: Path) -> None:
     plan, workbench = plan_of(replace(TINY, epochs=2))
     checkpoint = Checkpoint(tmp_path / "state", plan[0].key, every=1)
-    with pytest.raises(Stopped):
+    with pytest.raises(StoppedError):
         train_run(plan[0], workbench, StopAfter(2), checkpoint=checkpoint)
     tensors, facts = read_state(tmp_path / "state")
     write_state(tmp_path / "state", tensors, {**facts, "seconds": 1000.0})
@@ -219,7 +219,7 @@ def test_a_checkpoint_that_does_not_fit_is_not_taken_up(tmp_path: Path, spoil: C
     changes = {"methods": ("lora",), "epochs": 2}
     plan, workbench = plan_of(replace(TINY, **changes))  # type: ignore[arg-type]
     checkpoint = Checkpoint(tmp_path / "state", plan[0].key, every=1)
-    with pytest.raises(Stopped):
+    with pytest.raises(StoppedError):
         train_run(plan[0], workbench, StopAfter(2), checkpoint=checkpoint)
     spoil(tmp_path / "state")
     run = train_run(plan[0], workbench, checkpoint=checkpoint)

@@ -190,7 +190,7 @@ def adapt_position_embeddings(embeddings: Tensor, grid: tuple[int, int], time: i
 def _weight_files(folder: Path) -> list[Path]:
     if not (files := sorted(folder.glob("*.safetensors"))):
         raise UserError(
-            f"{folder} holds no *.safetensors weights (pickled weights are not loaded unless --allow-pickle is given: convert them)"
+            f"{folder} holds no *.safetensors weights (pickled weights are not loaded unless --allow-pickle is given)"
         )
     return files
 

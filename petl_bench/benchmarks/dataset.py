@@ -52,8 +52,11 @@ class Layout(ABC):
         """All clips, in an order no machine changes. Raises MissingDataError where there is nothing."""
 
     @abstractmethod
-    def read(self, clip: Clip) -> tuple[npt.NDArray[np.float32], int]:
-        """Samples ``[channels, samples]`` in [-1, 1] and the sampling rate in Hz. Raises UserError, clip named."""
+    def read(self, clip: Clip, seconds: float | None = None) -> tuple[npt.NDArray[np.float32], int]:
+        """Samples ``[channels, samples]`` in [-1, 1] and the sampling rate in Hz. Raises UserError, clip named.
+
+        What lies a second and more beyond ``seconds`` may be left out.
+        """
 
     @abstractmethod
     def content_hashes(self, clips: Iterable[Clip]) -> list[str]:
@@ -75,10 +78,10 @@ class FileLayout(Layout):
     def path(self, clip: Clip) -> Path:
         """The clip's file."""
 
-    def read(self, clip: Clip) -> tuple[npt.NDArray[np.float32], int]:
+    def read(self, clip: Clip, seconds: float | None = None) -> tuple[npt.NDArray[np.float32], int]:
         from petl_bench.benchmarks.audio import read_audio
 
-        return read_audio(self.path(clip))
+        return read_audio(self.path(clip), seconds)
 
     def content_hashes(self, clips: Iterable[Clip]) -> list[str]:
         return content_hashes(self.folder, [self.path(clip) for clip in clips])
@@ -134,12 +137,29 @@ def open_dataset(name: str, card: BenchmarkCard, folder: Path, limit: int | None
 
     Raises UserError where data is absent or is not what the card says.
     """
-    implementation = LAYOUTS.load(card.layout)
-    layout: Layout = implementation.cls(folder)
+    layout, clips = scan_dataset(name, card, folder)
+    labels = {clip.label for clip in clips}
+    kept = clips if limit is None else _limited(clips, limit, card.protocol.split_seed)
+    limit = limit if len(kept) < len(clips) else None
+    clips = kept
+    class_names = layout.class_order(labels)
+    hashes = layout.content_hashes(clips)
+    rows = [[c.id, c.label, c.group, c.fold, c.part, content] for c, content in zip(clips, hashes, strict=True)]
+    source = LAYOUTS.load(card.layout).source
+    fingerprint = digest([class_names, rows, *([source] if source else [])])
+    return Dataset(name, tuple(clips), tuple(class_names), fingerprint, layout, limit, card.clip_count)
+
+
+def scan_dataset(name: str, card: BenchmarkCard, folder: Path) -> tuple[Layout, list[Clip]]:
+    """The layout on ``folder`` and the clips of the card's classes, parted as the protocol says; no clip is opened.
+
+    Raises UserError where data is absent or is not what the card says.
+    """
+    layout: Layout = LAYOUTS.load(card.layout).cls(folder)
     try:
         clips = layout.scan()
     except MissingDataError as error:
-        raise AbsentError(f"{name}: {error}; {_how_to_get(card)}") from error
+        raise AbsentError(f"{name}: {error}; {_how_to_get(name, card)}") from error
     _check_clips(name, clips, layout.folds or card.protocol.folds)
     if layout.folds not in (None, card.protocol.folds):
         raise UserError(f"{name}: protocol.folds = {card.protocol.folds}, but the data set defines {layout.folds}")
@@ -157,15 +177,7 @@ def open_dataset(name: str, card: BenchmarkCard, folder: Path, limit: int | None
         )
     if len(labels) < 2:
         raise UserError(f"{name}: {len(labels)} class found or chosen: at least 2 are needed")
-    kept = clips if limit is None else _limited(clips, limit, card.protocol.split_seed)
-    limit = limit if len(kept) < len(clips) else None
-    clips = kept
-    class_names = layout.class_order(labels)
-    hashes = layout.content_hashes(clips)
-    rows = [[c.id, c.label, c.group, c.fold, c.part, content] for c, content in zip(clips, hashes, strict=True)]
-    foreign_code = [implementation.source] if implementation.source else []
-    fingerprint = digest([class_names, rows, *foreign_code])
-    return Dataset(name, tuple(clips), tuple(class_names), fingerprint, layout, limit, card.clip_count)
+    return layout, clips
 
 
 def _as_protocol(name: str, clips: list[Clip], protocol: Protocol) -> list[Clip]:
@@ -204,6 +216,10 @@ def _limited(clips: list[Clip], limit: int, split_seed: int) -> list[Clip]:
     return [clip for clip in clips if clip.id in kept]
 
 
-def _how_to_get(card: BenchmarkCard) -> str:
+def _how_to_get(name: str, card: BenchmarkCard) -> str:
     where = "give its folder with --data-dir, or set PETL_BENCH_DATA to the folder that holds it"
-    return f"{where}; get it from {card.download.url}" if card.download else where
+    if card.download is None:
+        return where
+    if card.download.archive:
+        return f"{where}; petl-bench data get {name} fetches {card.download.archive}"
+    return f"{where}; get it from {card.download.url}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -13,7 +14,8 @@ from torch import Tensor
 from torchaudio.compliance.kaldi import get_mel_banks
 
 from petl_bench.benchmarks.audio import RATE, to_mono
-from petl_bench.benchmarks.dataset import Dataset
+from petl_bench.benchmarks.clip_facts import ClipFacts, read_facts, write_facts
+from petl_bench.benchmarks.dataset import Clip, Dataset
 from petl_bench.canonical import digest
 from petl_bench.cards import Features
 from petl_bench.errors import UserError
@@ -50,15 +52,53 @@ def features_of(dataset: Dataset, features: Features, progress: Progress | None 
     Not normalised. Clips are cut to ``features.frames`` or padded with 0, before normalisation, as AST's extractor
     does. Raises UserError where a clip cannot be read or is shorter than one window.
     """
-    key = digest([NUMERICS_VERSION, dataset.fingerprint, features.frames, features.bins])
-    path = cache_folder() / "features" / f"{key}.npy"
+    path = _cached(dataset, features)
     shape = (len(dataset.clips), features.frames, features.bins)
-    table = _mapped(path, shape)
+    table = _mapped(path, shape) if read_facts(path.with_suffix(".json")) else None
     if table is None:
         _extract(dataset, features, path, progress or (lambda done, total: None))
         table = _mapped(path, shape)
     assert table is not None
     return table
+
+
+def notes_on_clips(dataset: Dataset, features: Features) -> list[str]:
+    """What showed when the clips' features were made, for under a table; nothing where they are not in the cache."""
+    facts = read_facts(_cached(dataset, features).with_suffix(".json"))
+    return [] if facts is None else facts.notes(dataset.name, features.frames)
+
+
+@dataclass(frozen=True)
+class ReadClip:
+    """A clip as it is used: samples at 16 kHz, ``[samples]``, no more than the features hold; and how it was found."""
+
+    waveform: Tensor
+    rate: int
+    channels: int
+    silent: bool
+    """All samples that are used are equal."""
+    longer: bool
+    """More than one frame is left out."""
+
+
+def read_clip(dataset: Dataset, clip: Clip, frames: int) -> ReadClip:
+    """Read what ``frames`` frames hold of a clip. Raises UserError where that is not even one window."""
+    needed = WINDOW + SHIFT * (frames - 1)
+    samples, rate = dataset.layout.read(clip, needed / RATE)
+    waveform = to_mono(samples, rate)
+    if len(waveform) < WINDOW:
+        raise UserError(
+            f"{dataset.name}: clip {clip.id} lasts {1000 * len(waveform) / RATE:.0f} ms: at least one window of "
+            f"{1000 * WINDOW // RATE} ms is needed"
+        )
+    used = samples[:, : -(-needed * rate // RATE)]  # before the resampler: it rings at the ends of a constant
+    silent = bool((used == used[:, :1]).all()) or bool((waveform[:needed] == waveform[0]).all())
+    return ReadClip(waveform[:needed], rate, len(samples), silent, longer=len(waveform) >= needed + 2 * SHIFT)
+
+
+def _cached(dataset: Dataset, features: Features) -> Path:
+    key = digest([NUMERICS_VERSION, dataset.fingerprint, features.frames, features.bins])
+    return cache_folder() / "features" / f"{key}.npy"
 
 
 def _mapped(path: Path, shape: tuple[int, int, int]) -> npt.NDArray[np.float32] | None:
@@ -72,35 +112,32 @@ def _mapped(path: Path, shape: tuple[int, int, int]) -> npt.NDArray[np.float32] 
 
 def _extract(dataset: Dataset, features: Features, path: Path, progress: Progress) -> None:
     shape = (len(dataset.clips), features.frames, features.bins)
-    done = 0
+    done, facts = 0, ClipFacts()
     try:
         with whole_file(path) as temporary, temporary.open("wb") as file:
             header = {"descr": "<f4", "fortran_order": False, "shape": shape}
             np.lib.format.write_array_header_1_0(file, header)
             for batch in _equal_lengths(dataset, features):
-                mel = log_mel(torch.stack(batch), features.bins)[:, : features.frames]
+                mel = log_mel(torch.stack([read.waveform for _, read in batch]), features.bins)[:, : features.frames]
                 file.write(torch.nn.functional.pad(mel, (0, 0, 0, features.frames - mel.shape[1])).numpy().tobytes())
+                for clip, read in batch:
+                    facts = facts.and_of(clip.id, silent=read.silent, longer=read.longer)
                 done += len(batch)
                 progress(done, shape[0])
+            write_facts(path.with_suffix(".json"), facts)
     except OSError as error:
         raise unwritable_cache(path.parent, error) from error
 
 
-def _equal_lengths(dataset: Dataset, features: Features) -> Iterator[list[Tensor]]:
-    """Waveforms of all clips in order, in runs of one length and at most CLIPS_AT_ONCE."""
-    needed = WINDOW + SHIFT * (features.frames - 1)
-    batch: list[Tensor] = []
+def _equal_lengths(dataset: Dataset, features: Features) -> Iterator[list[tuple[Clip, ReadClip]]]:
+    """All clips in order, in runs of one length and at most CLIPS_AT_ONCE."""
+    batch: list[tuple[Clip, ReadClip]] = []
     for clip in dataset.clips:
-        waveform = to_mono(*dataset.layout.read(clip))[:needed]
-        if len(waveform) < WINDOW:
-            raise UserError(
-                f"{dataset.name}: clip {clip.id} lasts {1000 * len(waveform) / RATE:.0f} ms: at least one window of "
-                f"{1000 * WINDOW // RATE} ms is needed"
-            )
-        if batch and (len(batch) == CLIPS_AT_ONCE or len(batch[0]) != len(waveform)):
+        read = read_clip(dataset, clip, features.frames)
+        if batch and (len(batch) == CLIPS_AT_ONCE or len(batch[0][1].waveform) != len(read.waveform)):
             yield batch
             batch = []
-        batch.append(waveform)
+        batch.append((clip, read))
     yield batch
 
 

@@ -44,7 +44,7 @@ class Synthetic(Layout):
             for take in range(TAKES_PER_GROUP)
         ]
 
-    def read(self, clip: Clip) -> tuple[npt.NDArray[np.float32], int]:
+    def read(self, clip: Clip, seconds: float | None = None) -> tuple[npt.NDArray[np.float32], int]:
         carrier, _, shape = clip.label.partition("_")
         group = np.random.default_rng(derive_seed("synthetic", VERSION, clip.group))
         take = np.random.default_rng(derive_seed("synthetic", VERSION, clip.id))
