@@ -107,9 +107,13 @@ def describe(error: ValidationError, schema: type[BaseModel]) -> str:
         text = f"key '{key}' is missing"
     else:
         message = first["msg"].removeprefix("Value error, ")
-        given = "" if isinstance(first["input"], dict | BaseModel) else f" = {first['input']!r}"
+        given = "" if isinstance(first["input"], dict | BaseModel) else f" = {_short(repr(first['input']))}"
         text = f"{key}{given}: {message[0].lower()}{message[1:]}" if key else message
-    return text + more
+    return _short(text, 600) + more
+
+
+def _short(text: str, most: int = 120) -> str:
+    return text if len(text) <= most else f"{text[: most - 4]} ..."
 
 
 def _read_toml(path: Path) -> dict[str, Any]:

@@ -109,7 +109,7 @@ class Protocol(Card):
     clips per class, drawn anew for every seed of a run, so that seeds are repeated draws; all others are left out.
     """
 
-    folds: PositiveInt = 1
+    folds: Annotated[int, Field(gt=0, le=1000)] = 1
     validation: Literal["official", "previous_fold", "held_out"] = "official"
     held_out: Annotated[float, Field(gt=0, le=0.5)] = 0.1
     split_seed: int = 0
@@ -140,8 +140,8 @@ class Features(Card):
     The default mean and std are AudioSet's, as in the released AST checkpoints (arXiv 2104.01778).
     """
 
-    frames: PositiveInt = 1024
-    bins: Annotated[int, Field(ge=4)] = 128
+    frames: Annotated[int, Field(gt=0, le=100_000)] = 1024
+    bins: Annotated[int, Field(ge=4, le=1024)] = 128
     mean: float = AUDIOSET_MEAN
     std: PositiveFloat = AUDIOSET_STD
 
@@ -156,8 +156,8 @@ class Augment(Card):
 class Training(Card):
     """``micro_batch_size``: a batch is accumulated from parts of so many clips; None: it is one part."""
 
-    epochs: PositiveInt = 50
-    batch_size: PositiveInt = 32
+    epochs: Annotated[int, Field(gt=0, le=1_000_000)] = 50
+    batch_size: Annotated[int, Field(gt=0, le=1_000_000)] = 32
     micro_batch_size: PositiveInt | None = None
 
     @model_validator(mode="after")

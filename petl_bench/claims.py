@@ -120,7 +120,9 @@ class Claims:
         if path is None:
             return generation, None
         try:
-            with path.open(encoding="utf-8") as file:  # opening makes a network file system look for the latest
+            with path.open(
+                encoding="utf-8", errors="replace"
+            ) as file:  # opening makes a network file system look for the latest
                 touched, owner = os.fstat(file.fileno()).st_mtime, _read_owner(file.read(4096))
         except OSError:
             return generation, None  # released between two looks

@@ -1,11 +1,12 @@
 """What tables and tests need of every run of a results tree, kept in one disposable file. Free of torch.
 
 A tree of thousands of runs is read once; after that only runs that changed are. The index may be deleted at any time,
-and a tree that cannot be written to is read without one.
+and a tree that cannot be written to is read without one. Every row is sealed: SQLite would not see a changed byte.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import sqlite3
 import zlib
@@ -18,7 +19,6 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import ValidationError
 
-from petl_bench.canonical import digest
 from petl_bench.errors import UserError
 from petl_bench.records import Predictions, RunRecord, read_predictions, read_record
 from petl_bench.results import ResultsTree
@@ -27,7 +27,7 @@ FILE = ".index.sqlite"
 BUSY_SECONDS = 60
 
 TABLES = """
-CREATE TABLE runs (key TEXT PRIMARY KEY, stamp TEXT, record TEXT, clips TEXT, predicted BLOB);
+CREATE TABLE runs (key TEXT PRIMARY KEY, stamp TEXT, record TEXT, clips TEXT, predicted BLOB, seal TEXT);
 CREATE TABLE clips (digest TEXT PRIMARY KEY, ids TEXT, sources TEXT, targets BLOB);
 """
 NOT_FINITE = -1
@@ -79,19 +79,20 @@ def _prepare(index: sqlite3.Connection) -> None:
 
 
 def _select(index: sqlite3.Connection, folders: dict[str, Path]) -> list[IndexedRun]:
-    clips = {
-        name: Clips(np.array(ids.split("\n")), np.array(sources.split("\n")), np.frombuffer(targets, np.int64))
-        for name, ids, sources, targets in index.execute("SELECT digest, ids, sources, targets FROM clips")
-    }
-    runs = {
-        key: IndexedRun(
-            RunRecord.model_validate_json(record),
-            clips[of_clips],
-            np.frombuffer(zlib.decompress(predicted), np.int16).astype(np.int64),
-        )
-        for key, record, of_clips, predicted in index.execute("SELECT key, record, clips, predicted FROM runs")
-        if key in folders
-    }
+    """The runs of a tree's folders. Raises ValueError where the index does not hold what was put in."""
+    clips, runs = {}, {}
+    for name, *columns in index.execute("SELECT digest, ids, sources, targets FROM clips"):
+        if name != _seal(*columns):
+            raise ValueError("the index is damaged")
+        ids, sources, targets = columns
+        clips[name] = Clips(np.array(ids.split("\n")), np.array(sources.split("\n")), np.frombuffer(targets, np.int64))
+    for *columns, seal in index.execute("SELECT key, stamp, record, clips, predicted, seal FROM runs"):
+        if seal != _seal(*columns):
+            raise ValueError("the index is damaged")
+        key, _, record, of_clips, predicted = columns
+        if key in folders:
+            classes = np.frombuffer(zlib.decompress(predicted), np.int16).astype(np.int64)
+            runs[key] = IndexedRun(RunRecord.model_validate_json(record), clips[of_clips], classes)
     return [runs[key] for key in sorted(runs)]
 
 
@@ -112,7 +113,7 @@ def _update(index: sqlite3.Connection, folders: dict[str, Path]) -> list[str]:
             continue
         row = (key, stamps[key], record.model_dump_json(), name, predicted)
         index.execute("INSERT OR IGNORE INTO clips VALUES (?, ?, ?, ?)", (name, *clips))
-        index.execute("INSERT OR REPLACE INTO runs VALUES (?, ?, ?, ?, ?)", row)
+        index.execute("INSERT OR REPLACE INTO runs VALUES (?, ?, ?, ?, ?, ?)", (*row, _seal(*row)))
         if key in stale:
             stale.remove(key)
     if stale:
@@ -130,7 +131,16 @@ def _rows_of(predictions: Predictions) -> tuple[str, tuple[str, str, bytes], byt
     predicted = predictions.test_logits.argmax(axis=1)
     predicted[~np.isfinite(predictions.test_logits).all(axis=1)] = NOT_FINITE
     clips = ("\n".join(ids), "\n".join(sources), targets)
-    return digest([*clips[:2], targets.hex()]), clips, zlib.compress(predicted.astype(np.int16).tobytes(), 1)
+    return _seal(*clips), clips, zlib.compress(predicted.astype(np.int16).tobytes(), 1)
+
+
+def _seal(*columns: str | bytes) -> str:
+    """A digest of a row."""
+    total = hashlib.sha256()
+    for column in columns:
+        data = column if isinstance(column, bytes) else str(column).encode(errors="surrogatepass")
+        total.update(len(data).to_bytes(8, "little") + data)
+    return total.hexdigest()[:32]
 
 
 def _lines(names: Iterable[str]) -> list[str]:

@@ -5,16 +5,22 @@ from __future__ import annotations
 import io
 import json
 import re
-import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
-from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveInt,
+    ValidationError,
+    model_validator,
+)
 
 from petl_bench.errors import UserError
 from petl_bench.runspec import RunSpec
@@ -47,7 +53,7 @@ class RunInfo(Part):
     config_key: str
     status: Literal["success"] = "success"
     created_at: str
-    total_time: float
+    total_time: NonNegativeFloat
     """Seconds, from attaching the method to the last test clip."""
 
 
@@ -61,19 +67,19 @@ class Parts(Part):
 class TrainInfo(Part):
     """What came out: counts as published tables need them, the epoch that was tested, metrics as fractions."""
 
-    num_trainable_params: int
-    num_total_params: int
+    num_trainable_params: NonNegativeInt
+    num_total_params: PositiveInt
     """Of the backbone at the run's length, without attachments and head."""
-    parameters: dict[str, int]
+    parameters: dict[str, NonNegativeInt]
     """Trained parameters by role: adapter, bias, norm, head, backbone."""
-    redundant_parameters: int | None = None
+    redundant_parameters: NonNegativeInt | None = None
     """Those of them that cannot change a training loss, as the method declares; None in records before it did."""
     published_count: int
     """As the literature counts: without head and final norm, with what its released code trains in vain."""
     best_epoch: int
     tested_epoch: int
-    train_time: float
-    clips_per_second: float
+    train_time: NonNegativeFloat
+    clips_per_second: NonNegativeFloat
     peak_memory: int | None = None
     """Bytes on the accelerator; None on the CPU."""
     parts: Parts | None = None
@@ -86,6 +92,8 @@ class TrainInfo(Part):
         _holding(self.metrics, ("validation", "test"), "metrics")
         for metrics in self.metrics.values():
             _holding(metrics, ("accuracy", "balanced_accuracy", "macro_f1", "loss"), "metrics")
+            if not all(0 <= value <= 1 for name, value in metrics.items() if name != "loss"):
+                raise ValueError("a metric is no fraction")
         return self
 
     @property
@@ -111,8 +119,13 @@ class MetaInfo(Part):
         clips = self.dataset_info["clips"]
         if not all(isinstance(clips.get(part), int) and clips[part] > 0 for part in ("train", "test")):
             raise ValueError("dataset_info.clips does not count training and test clips")
-        if not all(isinstance(info["name"], str) for info in (self.model_info, self.dataset_info)):
-            raise ValueError("a name is no text")
+        names = [self.model_info["name"], self.dataset_info["name"], self.method_info.get("name", "")]
+        if not all(isinstance(text, str) for text in (*names, self.model_info.get("note", ""))):
+            raise ValueError("a name or a note is no text")
+        if not all(isinstance(self.method_info.get(part, {}), dict) for part in ("settings", "overrides")):
+            raise ValueError("method_info does not hold settings by name")
+        if not isinstance(self.dataset_info["limit"], int | None):
+            raise ValueError("dataset_info.limit is no number of clips")
         return self
 
 
@@ -202,7 +215,7 @@ def read_predictions(folder: Path) -> Predictions:
     try:
         with np.load(io.BytesIO(_content(path)), allow_pickle=False) as arrays:
             predictions = Predictions(**{name: arrays[name] for name in Predictions.__dataclass_fields__})
-    except (ValueError, KeyError, TypeError, AttributeError, EOFError, BadZipFile, zlib.error) as error:
+    except Exception as error:  # numpy and zipfile raise many things over damaged files
         raise DamagedError(f"{path}: not readable predictions ({type(error).__name__})") from error
     if not all(_fits(predictions, part) for part in ("validation", "test")):
         raise DamagedError(f"{path}: not readable predictions (arrays of wrong shapes or types)")

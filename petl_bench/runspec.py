@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, PositiveInt
 
 from petl_bench.canonical import Introduced, canonical, digest
 from petl_bench.cards import Augment, Features, Optimizer, Protocol
@@ -42,7 +42,7 @@ class DataSpec(Settings):
     """The clips (by fingerprint), how they are split and what the model is given of them."""
 
     fingerprint: str
-    class_count: int
+    class_count: PositiveInt
     metric: str
     protocol: Protocol
     features: Features
@@ -56,9 +56,9 @@ class TrainingSpec(Settings):
     """
 
     optimizer: Optimizer
-    epochs: int
-    batch_size: int
-    micro_batch_size: Annotated[int | None, Introduced(None)] = None
+    epochs: PositiveInt
+    batch_size: PositiveInt
+    micro_batch_size: Annotated[PositiveInt | None, Introduced(None)] = None
     precision: Precision = "fp32"
     numerics_version: int = TRAINING_NUMERICS_VERSION
 
@@ -72,7 +72,7 @@ class RunSpec(Settings):
     data: DataSpec
     training: TrainingSpec
     switches: Switches = Switches()
-    fold: int
+    fold: PositiveInt
     seed: int
 
     @property

@@ -28,6 +28,7 @@ from petl_bench.switches import PROFILES
 TRAINING = ("batch_size", "epochs", "micro_batch_size")
 PROTOCOL = ("shots", "validation")
 OF_BENCHMARK = ("training.", "protocol.", "features.", "augment.")
+MOST_COMBINATIONS = 10_000
 RULES = {"budget": ("epochs", "steps"), "lr_rule": ("fixed", "sqrt")}
 """budget = steps: as many optimizer steps as with the card's batch size. lr_rule = sqrt: lr * sqrt(batch / card's)."""
 
@@ -112,6 +113,8 @@ def _combinations(card: SweepCard, names: Levels) -> list[Levels]:
     """All levels of one method on one benchmark: the grid times the arms, and the single points."""
     factors = {**card.factors, **card.factors_of(names["method"])}
     arms: Sequence[Levels] = [{"arm": name} for name in card.arms] or [{}]
+    if (number := len(arms) * math.prod(map(len, factors.values()))) > MOST_COMBINATIONS:
+        raise UserError(f"{number:,} combinations of one method on one benchmark: at most {MOST_COMBINATIONS:,}")
     grid = [
         {**names, **arm, **dict(zip(factors, levels, strict=True))}
         for arm in arms
