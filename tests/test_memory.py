@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from petl_bench.execution import Execution
-from petl_bench.leaderboard.summary import notes_on_parts
+from petl_bench.leaderboard.parts import notes_on_parts
 from petl_bench.memory import NoMemoryError, is_out_of_memory, smaller_parts
 from petl_bench.records import FinishedRun, Parts
 from petl_bench.training import train_run
@@ -142,6 +142,7 @@ print(train_run(plan[0], workbench).record.train_info.parts.clips)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="limits memory as Linux does")
 def test_memory_that_really_runs_out_leads_to_parts() -> None:
     """A process that may not take more than 1 GiB beside what it has loaded."""

@@ -13,7 +13,8 @@ from rich.table import Table
 from petl_bench.cli._options import count
 from petl_bench.errors import UserError
 from petl_bench.leaderboard.pages import ROLES, thousands
-from petl_bench.leaderboard.summary import notes_on_parts, summary
+from petl_bench.leaderboard.parts import notes_on_parts
+from petl_bench.leaderboard.summary import summary
 from petl_bench.plan import Plan
 from petl_bench.records import RunRecord, read_record
 from petl_bench.results import ResultsTree

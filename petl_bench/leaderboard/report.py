@@ -14,7 +14,7 @@ from petl_bench.canonical import canonical, digest
 from petl_bench.card_files import card_files, read_card
 from petl_bench.cards import BenchmarkCard
 from petl_bench.errors import UserError
-from petl_bench.leaderboard.summary import notes_on_parts
+from petl_bench.leaderboard.parts import notes_on_parts
 from petl_bench.leaderboard.tables import Row, Table
 from petl_bench.stats.availability import NotAvailable
 from petl_bench.stats.comparisons import Comparisons, compare

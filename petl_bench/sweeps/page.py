@@ -17,8 +17,8 @@ from petl_bench.leaderboard.figures import Curve, convergence, save
 from petl_bench.leaderboard.folds import fold_lines, mean_and_sd, read_epochs
 from petl_bench.leaderboard.names import Namer
 from petl_bench.leaderboard.pages import escaped, p_value, published, ranges
+from petl_bench.leaderboard.parts import notes_on_parts
 from petl_bench.leaderboard.report import benchmark_card, unlike_published
-from petl_bench.leaderboard.summary import notes_on_parts
 from petl_bench.leaderboard.tables import make_tables
 from petl_bench.records import RunRecord
 from petl_bench.stats.availability import NotAvailable

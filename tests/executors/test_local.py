@@ -129,7 +129,12 @@ def test_a_worker_that_is_killed_is_replaced_and_its_run_goes_on(
 
 
 @pytest.mark.parametrize(
-    ("how", "cause"), [("kill", "by SIGKILL"), ("segfault", "by SIGSEGV"), ("exit", "with exit code 7")]
+    ("how", "cause"),
+    [
+        ("kill", "by SIGKILL"),
+        pytest.param("segfault", "by SIGSEGV", marks=pytest.mark.slow),
+        pytest.param("exit", "with exit code 7", marks=pytest.mark.slow),
+    ],
 )
 def test_a_run_that_ends_its_worker_twice_fails_with_the_cause_and_alone(study: Study, how: str, cause: str) -> None:
     Path("fatal.py").write_text(FATAL)
@@ -148,6 +153,7 @@ def test_a_run_that_ends_its_worker_twice_fails_with_the_cause_and_alone(study: 
     assert ("Segmentation fault" in told) == (how == "segfault")
 
 
+@pytest.mark.slow
 def test_a_run_that_ends_its_worker_once_is_done(study: Study) -> None:
     Path("fatal.py").write_text(FATAL)
     outcome = study.run(Log(), LOCAL, methods=("fatal.py",))
@@ -216,6 +222,7 @@ def test_a_backbone_that_cannot_be_loaded_stops_the_study_in_one_line(study: Stu
     assert not (study.tree.root / "failed").exists()
 
 
+@pytest.mark.slow
 def test_a_worker_that_cannot_start_is_one_line(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
     Path("broken").mkdir()
     Path("broken/torch.py").write_text("raise SystemExit('no torch to be had')")
