@@ -120,9 +120,8 @@ class Claims:
         if path is None:
             return generation, None
         try:
-            with path.open(
-                encoding="utf-8", errors="replace"
-            ) as file:  # opening makes a network file system look for the latest
+            # Opening a file makes a network file system look at what it is now.
+            with path.open(encoding="utf-8", errors="replace") as file:
                 touched, owner = os.fstat(file.fileno()).st_mtime, _read_owner(file.read(4096))
         except OSError:
             return generation, None  # released between two looks
