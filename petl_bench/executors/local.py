@@ -22,6 +22,7 @@ from pydantic import TypeAdapter
 from petl_bench.errors import UserError
 from petl_bench.executors.base import Executor
 from petl_bench.executors.worker import STOPPING_SECONDS, Orders
+from petl_bench.plan import PlannedRun
 from petl_bench.work import Result, Task, file_failure
 
 MOST_FALSE_STARTS = 3
@@ -57,6 +58,13 @@ class Local(Executor):
         self._deaths: Counter[str] = Counter()
         self._false_starts = 0
         self._kills_before = _kills_for_memory()
+
+    def prepare(self, runs: Iterable[PlannedRun]) -> None:
+        """Start workers, which take a while, and meanwhile make what they need."""
+        runs = list(runs)
+        for seat in self._seats[: len(runs)]:
+            seat.process = self._start(seat)
+        super().prepare(runs)
 
     def execute(self, tasks: Iterable[Task]) -> Iterator[tuple[Task, Result]]:
         coming, again = iter(tasks), deque[Task]()
@@ -155,7 +163,7 @@ class Local(Executor):
             device=seat.device,
             threads=self.execution.threads or max(1, torch.get_num_threads() // len(self._seats)),
         )
-        paths = os.pathsep.join(path for path in sys.path if path)
+        paths = os.pathsep.join(path or str(Path.cwd()) for path in sys.path)
         process = subprocess.Popen(
             [sys.executable, "-P", "-m", "petl_bench.executors.worker"],
             stdin=subprocess.PIPE,
