@@ -11,7 +11,7 @@ from petl_bench.executors.base import Reporter
 from petl_bench.plan import Plan, PlannedRun
 from petl_bench.registry import EXECUTORS
 from petl_bench.results import ResultsTree
-from petl_bench.work import Failed, Held, Result, Task, Trained, earlier_reason, is_done
+from petl_bench.work import Failed, Held, Result, Task, Trained, earlier_reason, is_done, stamp
 from petl_bench.workbench import Workbench
 
 LOOK_SECONDS = 1.0
@@ -55,7 +55,7 @@ def run_plan(
             outcome.failed.append((run, f"failed before: {earlier_reason(failures[run.key])}"))
         else:
             known = tree.failure_count(run.key) if run.key in failures else 0
-            todo.setdefault(run.key, Task(run=run, force=force, failures=known))
+            todo.setdefault(run.key, Task(run=run, replaces=stamp(filed.get(run.key)), failures=known))
     reporter.begin([task.run for task in todo.values()], outcome.skipped, len(outcome.failed))
 
     executor = EXECUTORS.load(execution.executor).cls(workbench, tree, execution, reporter)

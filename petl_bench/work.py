@@ -55,10 +55,10 @@ Result = Annotated[Trained | Recorded | Failed | Held, Field(discriminator="kind
 
 
 class Task(BaseModel):
-    """A run that is to be done. ``force``: also where it is on record. ``failures``: on file when it was planned."""
+    """A run that is to be done. ``replaces``: a record to train again, by its ``stamp``. ``failures``: on file so far."""
 
     run: PlannedRun
-    force: bool = False
+    replaces: str = ""
     failures: int = 0
 
 
@@ -70,7 +70,8 @@ def take_up(task: Task, workbench: Workbench, tree: ResultsTree, execution: Exec
     if isinstance(claim, Owner):
         return Held(owner=str(claim))
     with claim:
-        if not task.force and is_done(tree.find(run.key)):
+        before = tree.find(run.key)
+        if is_done(before) and stamp(before) != task.replaces:
             return Recorded()
         if tree.failure_count(run.key) > task.failures:
             return Failed(reason=f"failed in another process: {earlier_reason(tree.failures().get(run.key))}")
@@ -83,9 +84,9 @@ def take_up(task: Task, workbench: Workbench, tree: ResultsTree, execution: Exec
             result = file_failure(tree, run, RuntimeError(f"the method calls sys.exit({error.code!r})"))
         else:
             before = tree.find(run.key)
-            is_damaged = before is not None and not is_done(before)
+            replace = before is not None and (stamp(before) == task.replaces or not is_done(before))
             with filing(tree):
-                first = tree.write(finished, replace=task.force or is_damaged)
+                first = tree.write(finished, replace=replace)
             result = Trained(record=finished.record, first=first)
         checkpoint.discard()
         return result
@@ -103,6 +104,15 @@ def is_done(folder: Path | None) -> bool:
     except DamagedError:
         return False
     return True
+
+
+def stamp(folder: Path | None) -> str:
+    """What tells a run's record from one that has taken its place; empty where there is none."""
+    try:
+        status = (folder / "run.json").stat() if folder is not None else None
+    except OSError:
+        status = None
+    return f"{status.st_mtime_ns} {status.st_ino}" if status else ""
 
 
 def earlier_reason(path: Path | None) -> str:

@@ -47,10 +47,13 @@ class Log:
     waited: list[tuple[str, str]] = field(default_factory=list)
     done: list[tuple[str, bool]] = field(default_factory=list)
     interrupt_after: int | None = None
+    on_begin: Callable[[], object] = lambda: None
+    on_wait: Callable[[], object] = lambda: None
     on_start: Callable[[], object] = lambda: None
 
     def begin(self, todo: Collection[PlannedRun], done: int, failed_before: int) -> None:
         self.begun = (len(todo), done, failed_before)
+        self.on_begin()
 
     def features(self, done: int, total: int) -> None: ...
 
@@ -70,6 +73,7 @@ class Log:
 
     def waiting(self, held: Sequence[tuple[PlannedRun, str]]) -> None:
         self.waited += [(run.title, owner) for run, owner in held]
+        self.on_wait()
 
     def run_held(self, run: PlannedRun) -> None: ...
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from petl_bench.claims import Claim, Owner
 from petl_bench.errors import UserError
 from petl_bench.records import read_record
 from petl_bench.training import train_run
@@ -52,6 +53,15 @@ def test_force_replaces_a_record(study: Study) -> None:
     assert (folder / "run.json").stat().st_ino != before
 
 
+def test_a_record_that_another_process_made_again_meanwhile_is_not_made_once_more(study: Study) -> None:
+    """Two start with --force at the same time: a run is trained again once."""
+    study.run()
+    log = Log()
+    log.on_begin = lambda: study.run(force=True)
+    outcome = study.run(log, force=True)
+    assert (outcome.trained, outcome.skipped) == (0, 1)
+
+
 def test_one_failing_run_stops_no_other(study: Study, broken: str) -> None:
     log = Log()
     outcome = study.run(log, methods=(broken, "linear"), folds=(1, 2))
@@ -89,6 +99,56 @@ def test_what_another_process_files_meanwhile_is_not_trained_again(study: Study)
     outcome = study.run(log, folds=(1, 2))
     assert (outcome.trained, outcome.skipped) == (1, 1)
     assert log.skipped == ["linear on synthetic, fold 2, seed 0"]
+
+
+def held_elsewhere(study: Study, **changes: object) -> Claim:
+    """The claim of another process to the first run of a request."""
+    plan, _ = plan_of(replace(TINY, **changes))  # type: ignore[arg-type]
+    claim = study.tree.claims.take(plan[0].key)
+    assert isinstance(claim, Claim)
+    return claim
+
+
+def test_a_run_that_another_process_holds_is_left_for_last_and_done_when_it_lets_go(study: Study) -> None:
+    claim = held_elsewhere(study, folds=(1, 2))
+    log = Log()
+    log.on_wait = claim.release
+    outcome = study.run(log, folds=(1, 2))
+    assert outcome.trained == 2
+    assert [title for title, _ in log.done] == [f"linear on synthetic, fold {fold}, seed 0" for fold in (2, 1)]
+    assert log.waited == [("linear on synthetic, fold 1, seed 0", str(Owner.this()))]
+
+
+def test_a_run_that_another_process_ends_is_its_own(study: Study) -> None:
+    other = Study(study.tree.root.with_name("other"))
+    other.run()
+    claim = held_elsewhere(study)
+    log = Log()
+
+    def end() -> None:
+        shutil.copytree(other.tree.root, study.tree.root, dirs_exist_ok=True)
+        claim.release()
+
+    log.on_wait = end
+    outcome = study.run(log)
+    assert (outcome.trained, outcome.skipped, log.skipped) == (0, 1, ["linear on synthetic, fold 1, seed 0"])
+
+
+def test_a_run_that_fails_in_another_process_is_not_tried_here(study: Study, broken: str) -> None:
+    """Unless it failed before both began: --retry-failed means once more, not once for every process."""
+    study.run(methods=(broken,))
+    claim = held_elsewhere(study, methods=(broken,))
+    log = Log()
+
+    def fail() -> None:
+        claim.release()
+        study.run(methods=(broken,), retry_failed=True)
+
+    log.on_wait = fail
+    outcome = study.run(log, methods=(broken,), retry_failed=True)
+    assert log.failed == ["failed in another process: RuntimeError: this method cannot be attached"]
+    assert len(outcome.failed) == 1
+    assert study.tree.failure_count(next(iter(study.tree.failures()))) == 2
 
 
 def test_a_method_file_that_changed_after_planning_is_not_trained(tmp_path: Path) -> None:
