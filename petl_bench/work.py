@@ -55,7 +55,7 @@ Result = Annotated[Trained | Recorded | Failed | Held, Field(discriminator="kind
 
 
 class Task(BaseModel):
-    """A run that is to be done. ``replaces``: a record to train again, by its ``stamp``. ``failures``: on file so far."""
+    """A run that is to be done. ``replaces``: stamp of a record to train again. ``failures``: those on file so far."""
 
     run: PlannedRun
     replaces: str = ""
