@@ -19,7 +19,7 @@ from petl_bench.cards import BenchmarkCard, Download
 from petl_bench.errors import UserError
 from petl_bench.registry import LAYOUTS
 
-Unit = Literal["bytes", "clips"]
+Unit = Literal["bytes", "clips", "pairs"]
 
 
 class Progress(Protocol):

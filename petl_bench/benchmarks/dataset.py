@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -121,15 +121,20 @@ class Dataset:
         if self.clip_count not in (None, len(self.clips)) and self.limit is None:
             notes.append(f"{self.name}: {len(self.clips):,} clips, the card says {self.clip_count:,}: results are not "
                          "those of the whole data set")  # fmt: skip
-        places: dict[str, set[Any]] = defaultdict(set)
-        for clip in self.clips:
-            places[clip.group].add(clip.fold if clip.part is None else clip.part)
-        parted = sorted(group for group, found in places.items() if len(found) > 1)
+        parted = parted_groups(self.clips)
         if parted:
             shown = ", ".join(parted[:4]) + (", ..." if len(parted) > 4 else "")
-            notes.append(f"{self.name}: clips of {len(parted)} of {len(places)} groups stand in more than one fold or "
-                         f"list of the data set itself ({shown})")  # fmt: skip
+            notes.append(f"{self.name}: clips of {len(parted)} of {len(set(self.groups))} groups stand in more than "
+                         f"one fold or list of the data set itself ({shown})")  # fmt: skip
         return notes
+
+
+def parted_groups(clips: Sequence[Clip]) -> list[str]:
+    """Groups of which clips stand in more than one fold or list."""
+    places: dict[str, set[Any]] = defaultdict(set)
+    for clip in clips:
+        places[clip.group].add(clip.fold if clip.part is None else clip.part)
+    return sorted(group for group, found in places.items() if len(found) > 1)
 
 
 def open_dataset(name: str, card: BenchmarkCard, folder: Path, limit: int | None = None) -> Dataset:
