@@ -80,7 +80,7 @@ def _triples(
 
 
 def candidates(clips: Sequence[Landmarks], origins: npt.NDArray[np.int64], most: int) -> npt.NDArray[np.int64]:
-    """Pairs of clips of two ``origins`` whose landmarks agree, ``[pairs, 2]``, the lower index first.
+    """Pairs of clips of two ``origins`` whose landmarks agree, ``[pairs, 3]``: both, the lower first, and how many do.
 
     There are at most ``most``, those with the most that agree first. Takes about 50 bytes per triple, however many
     pairs there are.
@@ -101,8 +101,8 @@ def candidates(clips: Sequence[Landmarks], origins: npt.NDArray[np.int64], most:
     for places in _shared_places(triples, clip, frame, origins):
         np.add.at(seen, _bucket(places, bits), 1)
     often = [places[seen[_bucket(places, bits)] >= VOTES] for places in _shared_places(triples, clip, frame, origins)]
-    best = _best(*np.unique(np.concatenate(often), return_counts=True))
-    return np.stack([best >> 24, best & 0xFFFFFF], axis=1)[:most]
+    best, votes = _best(*np.unique(np.concatenate(often), return_counts=True))
+    return np.stack([best >> 24, best & 0xFFFFFF, votes], axis=1)[:most]
 
 
 def _shared_places(
@@ -126,13 +126,15 @@ def _bucket(places: npt.NDArray[np.int64], bits: int) -> npt.NDArray[np.uint64]:
     return places.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15) >> np.uint64(64 - bits)
 
 
-def _best(places: npt.NDArray[np.int64], votes: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """Every pair of which VOTES triples agree, once, those with the most first."""
-    pairs, votes = places[votes >= VOTES] >> 16, votes[votes >= VOTES]
+def _best(
+    places: npt.NDArray[np.int64], votes: npt.NDArray[np.int64]
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Every pair of which VOTES triples agree, once, and how many do, those with the most first."""
     order = np.argsort(-votes, kind="stable")
-    _, first = np.unique(pairs[order], return_index=True)
-    found: npt.NDArray[np.int64] = pairs[order][np.sort(first)]
-    return found
+    order = order[votes[order] >= VOTES]
+    pairs = places[order] >> 16
+    first = np.sort(np.unique(pairs, return_index=True)[1])
+    return pairs[first], votes[order][first]
 
 
 def _peaks(log_mel: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.int64], ...]:

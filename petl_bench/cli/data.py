@@ -87,7 +87,8 @@ def _verify(name: str, card: BenchmarkCard, folder: Path, as_json: bool) -> None
     with Steps(Console(stderr=as_json)) as steps:
         report = inspect(name, card, folder, steps)
     if as_json:
-        print(json.dumps({"name": name, **asdict(report), "is_well": report.is_well}, indent=2, default=str))
+        facts = vars(report) | {"folder": str(report.folder), "same": [asdict(pair) for pair in report.same]}
+        print(json.dumps({"name": name, "is_well": report.is_well, **facts}, indent=2))
     else:
         print_findings(name, card, report)
     if not report.is_well:

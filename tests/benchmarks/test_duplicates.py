@@ -146,8 +146,8 @@ def test_clips_of_one_origin_are_not_compared() -> None:
 
 def test_little_is_no_obstacle() -> None:
     nothing = np.empty(0, np.int64)
-    assert candidates([], nothing, 9).shape == (0, 2)
-    assert candidates([NO_LANDMARKS] * 3, np.arange(3), 9).shape == (0, 2)
+    assert candidates([], nothing, 9).shape == (0, 3)
+    assert candidates([NO_LANDMARKS] * 3, np.arange(3), 9).shape == (0, 3)
     short = sound("birds", 1, seconds=1.0)[:500]
     assert found_among([short, short.copy()]) == []
     assert len(landmarks(np.zeros((1, 128), np.float32)).triples) == 0
