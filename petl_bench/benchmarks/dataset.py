@@ -74,17 +74,45 @@ class MissingDataError(Exception):
 class FileLayout(Layout):
     """A layout whose clips are audio files below the folder."""
 
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self._is_inside: dict[Path, bool] = {}
+
     @abstractmethod
     def path(self, clip: Clip) -> Path:
         """The clip's file."""
 
+    def file(self, clip: Clip) -> Path:
+        """The clip's file, which may or may not be there. Raises UserError where that is outside of the folder.
+
+        Links are followed within the folder: a table that comes from elsewhere must not name what is elsewhere.
+        """
+        path = self.path(clip)
+        try:
+            if path.parent not in self._is_inside:
+                self._is_inside[path.parent] = self._holds(path.parent)
+            inside = (
+                self._is_inside[path.parent] and path.name != ".." and not (path.is_symlink() and not self._holds(path))
+            )
+        except (OSError, ValueError, RuntimeError) as error:  # a name that no file has, a link to itself
+            raise UserError(f"{self.folder}: clip {clip.id[:200]!r} is no file: {error}") from error
+        if not inside:
+            raise UserError(
+                f"{path} leads out of {self.folder}: clips must be in the data set's folder; copy them there, or give "
+                "the folder that holds them with --data-dir"
+            )
+        return path
+
     def read(self, clip: Clip, seconds: float | None = None) -> tuple[npt.NDArray[np.float32], int]:
         from petl_bench.benchmarks.audio import read_audio
 
-        return read_audio(self.path(clip), seconds)
+        return read_audio(self.file(clip), seconds)
 
     def content_hashes(self, clips: Iterable[Clip]) -> list[str]:
-        return content_hashes(self.folder, [self.path(clip) for clip in clips])
+        return content_hashes(self.folder, [self.file(clip) for clip in clips])
+
+    def _holds(self, path: Path) -> bool:
+        return path.resolve().is_relative_to(self.folder.resolve())
 
 
 @dataclass(frozen=True)

@@ -73,17 +73,17 @@ def inspect(name: str, card: BenchmarkCard, folder: Path, progress: Progress) ->
     report.parted = parted_groups(clips)
     sounding: list[tuple[Clip, Landmarks]] = []
     for done, clip in enumerate(clips, start=1):
-        if isinstance(layout, FileLayout) and not layout.path(clip).exists():
-            report.missing.append(clip.id)
-        else:
-            try:
-                read = read_clip(layout, clip, card.features.frames)
-                _add(report, layout, clip, read)
-                if not read.silent:
-                    sounding.append((clip, landmarks(log_mel(read.waveform[None])[0].numpy())))
-            except UserError as error:
-                report.broken[clip.id] = str(error)
         progress("reading", done, len(clips), "clips")
+        try:
+            if isinstance(layout, FileLayout) and not layout.file(clip).exists():
+                report.missing.append(clip.id)
+                continue
+            read = read_clip(layout, clip, card.features.frames)
+            _add(report, layout, clip, read)
+            if not read.silent:
+                sounding.append((clip, landmarks(log_mel(read.waveform[None])[0].numpy())))
+        except UserError as error:
+            report.broken[clip.id] = str(error)
     report.same = _same_recordings(layout, card.features.frames, sounding, progress)
     return report
 
