@@ -20,6 +20,8 @@ from petl_bench.card_files import find_card, read_card
 from petl_bench.cards import BenchmarkCard, Features
 from petl_bench.errors import UserError
 from petl_bench.locations import cache_folder
+from petl_bench.plan import Request
+from tests.studies import plan_of
 
 FORMATS = {
     "wav": ("WAV", "PCM_16"),
@@ -121,6 +123,7 @@ def test_an_mp3_file_may_have_tags(tmp_path: Path) -> None:
         (b"path,label\n" * 200, "cannot be decoded: .*[Ff]ormat not recognised"),
         (bytes(5_000), "cannot be decoded"),
         (b"RIFF\xff\xff\xff\xffWAVE", "cannot be decoded"),
+        (bytes(200) + b"\xff\xfb\x90\xc4" * 500, "cannot be decoded"),
     ],
 )
 def test_what_is_no_audio_is_refused_by_name(tmp_path: Path, content: bytes, message: str) -> None:
@@ -291,6 +294,20 @@ def test_silent_and_longer_clips_are_used_and_noted(tmp_path: Path) -> None:
         "mine: longer than 1.0 s, only the beginning is used: 2 clips (late.wav, long.wav)",
     ]
     assert notes_on_clips(dataset, Features(frames=200)) == []
+
+
+def test_a_table_made_of_such_clips_says_so(tmp_path: Path) -> None:
+    manifest(tmp_path, odd_clips())
+    request = Request(
+        methods=("linear",),
+        dataset="manifest",
+        data_dir=tmp_path,
+        backbone="mini",
+        settings=("manifest.features.frames=100",),
+    )
+    _, workbench = plan_of(request)
+    workbench.features(workbench.card_features)
+    assert [note for note in workbench.notes() if "without any sound: 4 clips (zeros.wav" in note]
 
 
 @pytest.mark.parametrize("damage", [None, b"", b"{", b"[]", b'{"silent": 3}', b"\xff", b"[" * 100_000])
