@@ -13,7 +13,7 @@ import soundfile
 from petl_bench.benchmarks.acquisition import Progress
 from petl_bench.benchmarks.audio import RATE
 from petl_bench.benchmarks.dataset import Clip, FileLayout, Layout, parted_groups, scan_dataset
-from petl_bench.benchmarks.duplicates import Samples, duplicates
+from petl_bench.benchmarks.duplicates import Duplicate, Samples, duplicates
 from petl_bench.benchmarks.features import ReadClip, log_mel, read_clip
 from petl_bench.benchmarks.landmarks import NO_LANDMARKS, Landmarks, landmarks
 from petl_bench.cards import BenchmarkCard
@@ -22,17 +22,18 @@ from petl_bench.errors import UserError
 
 @dataclass(frozen=True)
 class SameRecording:
-    """Two clips, by id, that are one recording: in two groups, or under two labels. ``similarity`` 1 is the same file.
-
-    ``seconds``: how much later the same begins in the second one.
-    """
+    """Two clips, by id, that are one recording: in two groups, or under two labels."""
 
     first: str
     second: str
+    copy: bool
+    """The files are equal, byte by byte."""
     similarity: float
+    """From 0 to 1."""
     seconds: float
+    """How much later the same begins in the second one."""
     where: str
-    """What parts them: groups, folds or lists, labels."""
+    """Their folds or lists, and their labels where these differ."""
 
 
 @dataclass
@@ -112,7 +113,7 @@ def _same_recordings(
         if first != index:
             marks[index] = NO_LANDMARKS  # its first copy stands for it
             if _origin(clips[first]) != _origin(clips[index]):
-                pairs.append(_pair(clips[first], clips[index], 1.0, 0.0))
+                pairs.append(_pair(clips[first], clips[index]))
     numbers: dict[tuple[str, str], int] = {}
     origins = np.array([numbers.setdefault(_origin(clip), len(numbers)) for clip in clips], dtype=np.int64)
 
@@ -121,16 +122,19 @@ def _same_recordings(
         return samples
 
     for found in duplicates(marks, origins, waveform, lambda done, total: progress("comparing", done, total, "pairs")):
-        pairs.append(_pair(clips[found.first], clips[found.second], found.similarity, found.seconds))
+        pairs.append(_pair(clips[found.first], clips[found.second], found))
     return pairs
 
 
-def _pair(first: Clip, second: Clip, similarity: float, seconds: float) -> SameRecording:
+def _pair(first: Clip, second: Clip, found: Duplicate | None = None) -> SameRecording:
+    """What is to be said of two clips that were ``found`` to be alike, or that are one file."""
     places = [_place(first), _place(second)]
     where = f"both in {places[0]}" if places[0] == places[1] else f"{places[0]} and {places[1]}"
     if first.label != second.label:
         where += f", labels {first.label} and {second.label}"
-    return SameRecording(first.id, second.id, round(similarity, 3), round(seconds, 3), where)
+    if found is None:
+        return SameRecording(first.id, second.id, True, 1.0, 0.0, where)
+    return SameRecording(first.id, second.id, False, round(found.similarity, 3), round(found.seconds, 3), where)
 
 
 def _origin(clip: Clip) -> tuple[str, str]:

@@ -58,7 +58,7 @@ def _problems(report: Inspection) -> list[str]:
 
 def _same(pair: SameRecording) -> str:
     shift = f", {pair.seconds:+.2f} s" if abs(pair.seconds) >= 0.005 else ""
-    what = "same file" if pair.similarity == 1 and not pair.seconds else f"{100 * pair.similarity:.0f}% alike"
+    what = "one file" if pair.copy else f"{100 * pair.similarity:.0f}% alike"
     return f"{pair.first}  {pair.second}  {what}{shift}, {pair.where}"
 
 

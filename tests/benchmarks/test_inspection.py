@@ -106,7 +106,8 @@ def test_one_recording_in_two_groups_is_a_problem_and_in_one_is_none(command: Co
     code, found, out = verify(command)
     assert code == 1
     assert [(pair["first"], pair["second"]) for pair in found["same"]] == [("a0.wav", "a2.wav"), ("a0.wav", "a1.wav")]
-    assert re.search(r"^  a0.wav  a2.wav  same file, (both in fold \d|fold \d and fold \d)$", out, re.MULTILINE)
+    assert [pair["copy"] for pair in found["same"]] == [True, False]
+    assert re.search(r"^  a0.wav  a2.wav  one file, (both in fold \d|fold \d and fold \d)$", out, re.MULTILINE)
     assert re.search(r"^  a0.wav  a1.wav  \d+% alike, \+0.19 s, ", out, re.MULTILINE)
     assert "one recording in two groups, or under two labels: 2 pairs; give both one\ngroup" in out
     clips([row if row[:2] not in ("a0", "a1", "a2") else row.rpartition(",")[0] + ",one" for row in GOOD])
@@ -159,7 +160,12 @@ def test_a_table_that_is_wrong_is_a_mistake(command: Command) -> None:
 
 
 def test_generated_clips_can_be_verified(command: Command) -> None:
-    code, out, _ = command("data", "verify", "synthetic")
+    Path("benchmarks").mkdir()
+    Path("benchmarks/tones.toml").write_text(
+        'layout = "synthetic"\ntitle = "x"\nclasses = ["tone_falling", "tone_rising"]\n[protocol]\nfolds = 5\n'
+        'validation = "previous_fold"\n[features]\nframes = 100\n'
+    )
+    code, out, _ = command("data", "verify", "tones")
     assert code == 0
     assert "no problems found" in out
 

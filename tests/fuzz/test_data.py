@@ -82,6 +82,7 @@ def data_set(tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.mark.filterwarnings("ignore:The least populated class")
 @pytest.mark.parametrize("count", COUNTS)
 @pytest.mark.parametrize("table", TABLES)
 def test_tables(data_set: Path, table: str, count: int) -> None:
