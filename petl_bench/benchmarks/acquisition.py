@@ -19,7 +19,7 @@ from petl_bench.cards import BenchmarkCard, Download
 from petl_bench.errors import UserError
 from petl_bench.registry import LAYOUTS
 
-Unit = Literal["bytes", "clips"]
+Unit = Literal["bytes", "clips", "pairs"]
 
 
 class Progress(Protocol):
@@ -79,7 +79,7 @@ def acquire(
 def whole_copy(name: str, card: BenchmarkCard, folder: Path) -> tuple[Layout, list[Clip]]:
     """The layout and the clips in ``folder``. Raises UserError unless it holds all that the card and its table say."""
     layout, clips = scan_dataset(name, card, folder)
-    absent = [clip.id for clip in clips if isinstance(layout, FileLayout) and not layout.path(clip).is_file()]
+    absent = [clip.id for clip in clips if isinstance(layout, FileLayout) and not layout.file(clip).is_file()]
     if absent:
         raise UserError(f"{name}: {len(absent):,} of {len(clips):,} clips are not in {folder}, {absent[0]} first")
     if card.clip_count not in (None, len(clips)):

@@ -104,9 +104,11 @@ def _decode(path: Path, file: soundfile.SoundFile, seconds: float | None) -> tup
 def _check_length(path: Path, file: soundfile.SoundFile, frames: int) -> None:
     """Refuse a file of which fewer samples came than its header, or the frames of an MP3, hold."""
     declared, spare = file.frames, 0
-    if file.format == "MP3":  # without a Xing header the decoder guesses a length, and stops there
-        spare = MPEG_FRAME
-        if frames < mpeg_samples(path) - 4 * MPEG_FRAME:
+    if file.format == "MP3":  # its decoder looks for frames in anything, and guesses a length where none is said
+        spare, held = MPEG_FRAME, mpeg_samples(path)
+        if not held:
+            raise UserError(f"{path} cannot be decoded: it does not begin with an MP3 frame")
+        if frames < held - 4 * MPEG_FRAME:
             raise UserError(f"{path} is an MP3 file that does not say how long it is: convert it to WAV or FLAC")
     if frames < declared - spare:
         raise UserError(f"{path} is cut short: its header promises {declared:,} samples, {frames:,} are there")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -74,17 +74,45 @@ class MissingDataError(Exception):
 class FileLayout(Layout):
     """A layout whose clips are audio files below the folder."""
 
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self._is_inside: dict[Path, bool] = {}
+
     @abstractmethod
     def path(self, clip: Clip) -> Path:
         """The clip's file."""
 
+    def file(self, clip: Clip) -> Path:
+        """The clip's file, which may or may not be there. Raises UserError where that is outside of the folder.
+
+        Links are followed within the folder: a table that comes from elsewhere must not name what is elsewhere.
+        """
+        path = self.path(clip)
+        try:
+            if path.parent not in self._is_inside:
+                self._is_inside[path.parent] = self._holds(path.parent)
+            inside = (
+                self._is_inside[path.parent] and path.name != ".." and not (path.is_symlink() and not self._holds(path))
+            )
+        except (OSError, ValueError, RuntimeError) as error:  # a name that no file has, a link to itself
+            raise UserError(f"{self.folder}: clip {clip.id[:200]!r} is no file: {error}") from error
+        if not inside:
+            raise UserError(
+                f"{path} leads out of {self.folder}: clips must be in the data set's folder; copy them there, or give "
+                "the folder that holds them with --data-dir"
+            )
+        return path
+
     def read(self, clip: Clip, seconds: float | None = None) -> tuple[npt.NDArray[np.float32], int]:
         from petl_bench.benchmarks.audio import read_audio
 
-        return read_audio(self.path(clip), seconds)
+        return read_audio(self.file(clip), seconds)
 
     def content_hashes(self, clips: Iterable[Clip]) -> list[str]:
-        return content_hashes(self.folder, [self.path(clip) for clip in clips])
+        return content_hashes(self.folder, [self.file(clip) for clip in clips])
+
+    def _holds(self, path: Path) -> bool:
+        return path.resolve().is_relative_to(self.folder.resolve())
 
 
 @dataclass(frozen=True)
@@ -121,15 +149,20 @@ class Dataset:
         if self.clip_count not in (None, len(self.clips)) and self.limit is None:
             notes.append(f"{self.name}: {len(self.clips):,} clips, the card says {self.clip_count:,}: results are not "
                          "those of the whole data set")  # fmt: skip
-        places: dict[str, set[Any]] = defaultdict(set)
-        for clip in self.clips:
-            places[clip.group].add(clip.fold if clip.part is None else clip.part)
-        parted = sorted(group for group, found in places.items() if len(found) > 1)
+        parted = parted_groups(self.clips)
         if parted:
             shown = ", ".join(parted[:4]) + (", ..." if len(parted) > 4 else "")
-            notes.append(f"{self.name}: clips of {len(parted)} of {len(places)} groups stand in more than one fold or "
-                         f"list of the data set itself ({shown})")  # fmt: skip
+            notes.append(f"{self.name}: clips of {len(parted)} of {len(set(self.groups))} groups stand in more than "
+                         f"one fold or list of the data set itself ({shown})")  # fmt: skip
         return notes
+
+
+def parted_groups(clips: Sequence[Clip]) -> list[str]:
+    """Groups of which clips stand in more than one fold or list."""
+    places: dict[str, set[Any]] = defaultdict(set)
+    for clip in clips:
+        places[clip.group].add(clip.fold if clip.part is None else clip.part)
+    return sorted(group for group, found in places.items() if len(found) > 1)
 
 
 def open_dataset(name: str, card: BenchmarkCard, folder: Path, limit: int | None = None) -> Dataset:

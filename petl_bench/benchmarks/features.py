@@ -15,7 +15,7 @@ from torchaudio.compliance.kaldi import get_mel_banks
 
 from petl_bench.benchmarks.audio import RATE, to_mono
 from petl_bench.benchmarks.clip_facts import ClipFacts, read_facts, write_facts
-from petl_bench.benchmarks.dataset import Clip, Dataset
+from petl_bench.benchmarks.dataset import Clip, Dataset, Layout
 from petl_bench.canonical import digest
 from petl_bench.cards import Features
 from petl_bench.errors import UserError
@@ -79,21 +79,24 @@ class ReadClip:
     """All samples that are used are equal."""
     longer: bool
     """More than one frame is left out."""
+    shorter: bool
+    """More frames are padded than the two that whole windows leave of a clip of just that length."""
 
 
-def read_clip(dataset: Dataset, clip: Clip, frames: int) -> ReadClip:
+def read_clip(layout: Layout, clip: Clip, frames: int) -> ReadClip:
     """Read what ``frames`` frames hold of a clip. Raises UserError where that is not even one window."""
     needed = WINDOW + SHIFT * (frames - 1)
-    samples, rate = dataset.layout.read(clip, needed / RATE)
+    samples, rate = layout.read(clip, needed / RATE)
     waveform = to_mono(samples, rate)
     if len(waveform) < WINDOW:
         raise UserError(
-            f"{dataset.name}: clip {clip.id} lasts {1000 * len(waveform) / RATE:.0f} ms: at least one window of "
+            f"clip {clip.id} lasts {1000 * len(waveform) / RATE:.0f} ms: at least one window of "
             f"{1000 * WINDOW // RATE} ms is needed"
         )
     used = samples[:, : -(-needed * rate // RATE)]  # before the resampler: it rings at the ends of a constant
     silent = bool((used == used[:, :1]).all()) or bool((waveform[:needed] == waveform[0]).all())
-    return ReadClip(waveform[:needed], rate, len(samples), silent, longer=len(waveform) >= needed + 2 * SHIFT)
+    longer, shorter = len(waveform) >= needed + 2 * SHIFT, len(waveform) < needed - 2 * SHIFT
+    return ReadClip(waveform[:needed], rate, len(samples), silent, longer, shorter)
 
 
 def _cached(dataset: Dataset, features: Features) -> Path:
@@ -133,7 +136,7 @@ def _equal_lengths(dataset: Dataset, features: Features) -> Iterator[list[tuple[
     """All clips in order, in runs of one length and at most CLIPS_AT_ONCE."""
     batch: list[tuple[Clip, ReadClip]] = []
     for clip in dataset.clips:
-        read = read_clip(dataset, clip, features.frames)
+        read = read_clip(dataset.layout, clip, features.frames)
         if batch and (len(batch) == CLIPS_AT_ONCE or len(batch[0][1].waveform) != len(read.waveform)):
             yield batch
             batch = []

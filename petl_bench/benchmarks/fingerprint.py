@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import stat
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -26,12 +27,15 @@ def content_hashes(root: Path, files: Sequence[Path]) -> list[str]:
         key = os.path.relpath(path, root)
         try:
             status = path.stat()
+            if not stat.S_ISREG(status.st_mode):
+                raise UserError(f"{path} is not a file")
             size, modified = status.st_size, status.st_mtime_ns
             before = known.get(key)
             if before is not None and before[0] == size and before[1] == modified:
                 hashes[key] = before
             else:
-                hashes[key] = (size, modified, hashlib.sha256(path.read_bytes()).hexdigest()[:16])
+                with path.open("rb") as file:
+                    hashes[key] = (size, modified, hashlib.file_digest(file, "sha256").hexdigest()[:16])
         except OSError as error:
             raise UserError(f"{path} cannot be read: {error.strerror or error}") from error
     if any(known.get(key) != value for key, value in hashes.items()):

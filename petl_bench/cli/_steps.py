@@ -51,12 +51,12 @@ class Steps:
         self.progress.update(self.task, completed=done, total=total, amount=_amount(done, total, unit))
         if not self.console.is_terminal and time.monotonic() - self.last_line > QUIET_SECONDS:
             self.last_line = time.monotonic()
-            self.console.print(f"{escape(step)}: {_amount(done, total, unit)}", highlight=False, soft_wrap=True)
+            line = f"{escape(step)}: {_amount(done, total, unit)}"
+            self.console.print(line, highlight=False, soft_wrap=True)
 
 
 def _amount(done: int, total: int | None, unit: Unit) -> str:
     """``12 of 600 MB``, ``300 of 2,000 clips``."""
-    if unit == "clips":
-        return f"{done:,} of {total:,} clips" if total is not None else f"{done:,} clips"
-    whole = "" if total is None else f" of {total / 1e6:,.0f}"
-    return f"{done / 1e6:,.0f}{whole} MB"
+    scale, name = (1e6, "MB") if unit == "bytes" else (1, unit)
+    whole = "" if total is None else f" of {total / scale:,.0f}"
+    return f"{done / scale:,.0f}{whole} {name}"

@@ -50,6 +50,8 @@ def data(
     folder = data_folder(file.name, data_dir, card.folder)
     if action == "get":
         _get(file.name, card, folder, archive, keep_archive)
+    else:
+        _verify(file.name, card, folder, as_json)
 
 
 def _get(name: str, card: BenchmarkCard, folder: Path, archive: Path | None, keep_archive: bool) -> None:
@@ -70,3 +72,24 @@ def _get(name: str, card: BenchmarkCard, folder: Path, archive: Path | None, kee
         print(f"{name}: the archive is {done.archive}")
     if card.download is not None and card.download.licence:
         print(f"{name}: licence {card.download.licence}; {card.download.url}")
+
+
+def _verify(name: str, card: BenchmarkCard, folder: Path, as_json: bool) -> None:
+    import json
+    from dataclasses import asdict
+
+    from rich.console import Console
+
+    from petl_bench.benchmarks.inspection import inspect
+    from petl_bench.cli._findings import print_findings
+    from petl_bench.cli._steps import Steps
+
+    with Steps(Console(stderr=as_json)) as steps:
+        report = inspect(name, card, folder, steps)
+    if as_json:
+        facts = vars(report) | {"folder": str(report.folder), "same": [asdict(pair) for pair in report.same]}
+        print(json.dumps({"name": name, "is_well": report.is_well, **facts}, indent=2))
+    else:
+        print_findings(name, card, report)
+    if not report.is_well:
+        raise typer.Exit(1)

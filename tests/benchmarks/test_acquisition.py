@@ -121,6 +121,25 @@ def test_get_goes_on_after_an_interrupt(
     assert [path.name for path in Path("data").iterdir()] == ["esc"]
 
 
+def test_an_interrupt_while_unpacking_leaves_the_archive_and_nothing_else(
+    server: ArchiveServer, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_card(server)
+
+    def interrupted(archive: Path, folder: Path, progress: object) -> None:
+        folder.mkdir()
+        (folder / "half").touch()
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(acquisition, "unpack", interrupted)
+        assert command("data", "get", "esc")[0] == 130
+    assert sorted(path.name for path in Path("data").iterdir()) == ["esc.part", "esc.part.json"]
+    asked = len(server.asked)
+    assert command("data", "get", "esc")[0] == 0
+    assert len(server.asked) == asked, "what is whole is not fetched again"
+
+
 def test_the_archive_may_be_kept_and_used_again(server: ArchiveServer, command: Command) -> None:
     write_card(server)
     code, out, _ = command("data", "get", "esc", "--keep-archive")

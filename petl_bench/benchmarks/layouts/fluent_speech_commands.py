@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from petl_bench.benchmarks.dataset import Clip, FileLayout, MissingDataError, Part
-from petl_bench.benchmarks.tables import read_rows
+from petl_bench.benchmarks.tables import name_in, read_rows
 
 TABLES: dict[Part, str] = {"train": "train_data.csv", "validation": "valid_data.csv", "test": "test_data.csv"}
 COLUMNS = ("path", "speakerId", "action", "object", "location")
@@ -22,7 +22,8 @@ class FluentSpeechCommands(FileLayout):
                 raise MissingDataError(f"no data/{name} in {self.folder}")
             for row in read_rows(table, COLUMNS):
                 intent = "/".join(row[column] for column in ("action", "object", "location"))
-                clips.append(Clip(row["path"], intent, row["speakerId"], part=part))
+                path, speaker = (name_in(table, column, row[column]) for column in ("path", "speakerId"))
+                clips.append(Clip(path, name_in(table, "intent", intent), speaker, part=part))
         return clips
 
     def path(self, clip: Clip) -> Path:

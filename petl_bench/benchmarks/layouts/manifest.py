@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path, PurePosixPath
 
 from petl_bench.benchmarks.dataset import Clip, FileLayout, MissingDataError, Part
-from petl_bench.benchmarks.tables import fold_number, read_rows
+from petl_bench.benchmarks.tables import name_in, read_rows, shown, whole_number
 from petl_bench.errors import UserError
 
 COLUMNS = ("path", "label")
@@ -21,7 +21,8 @@ class Manifest(FileLayout):
     """Paths are below the folder, with ``/``. Clips of one ``group`` (a speaker, a recording) are never parted.
 
     With a ``fold`` column these are the folds; with ``split`` the parts; with neither, folds are drawn from the
-    protocol's ``split_seed``, stratified by label as far as groups kept whole allow.
+    protocol's ``split_seed``, stratified by label as far as groups kept whole allow. A link may lead anywhere within
+    the folder, not out of it.
     """
 
     folds = None
@@ -34,16 +35,23 @@ class Manifest(FileLayout):
         there = [name for name in OPTIONAL if name in rows[0]]
         if {"fold", "split"} <= set(there):
             raise UserError(f"{table}: has both fold and split; leave one out")
-        return [self._clip(table, row, there) for row in rows]
+        clips = [self._clip(table, row, there) for row in rows]
+        named: dict[PurePosixPath, str] = {}
+        for clip in clips:
+            if (other := named.setdefault(PurePosixPath(clip.id), clip.id)) != clip.id:
+                raise UserError(f"{table}: {shown(other)} and {shown(clip.id)} are one file")
+        return clips
 
     def path(self, clip: Clip) -> Path:
         return self.folder / clip.id
 
     def _clip(self, table: Path, row: dict[str, str], there: list[str]) -> Clip:
-        path, label = row["path"].strip(), row["label"].strip()
+        path, label = (name_in(table, column, row[column]) for column in COLUMNS)
         parts = PurePosixPath(path).parts
-        if not path or path.startswith("/") or ".." in parts or "\\" in path or ":" in path or "\0" in path:
-            raise UserError(f"{table}: path {path!r} does not stand below the folder; give it with / and without ..")
+        if not parts or path.startswith("/") or ".." in parts or "\\" in path or ":" in path:
+            raise UserError(
+                f"{table}: path {shown(path)} does not stand below the folder; give it with / and without .."
+            )
         if not label:
             raise UserError(f"{table}: {path} has no label")
         if empty := [name for name in there if not (row[name] or "").strip()]:
@@ -52,7 +60,7 @@ class Manifest(FileLayout):
         if "split" in there:
             part = SPLITS.get(row["split"].strip().lower())
             if part is None:
-                raise UserError(f"{table}: split {row['split']!r} of {path}: one of train, validation, test")
-        fold = fold_number(table, row["fold"]) if "fold" in there else None
-        group = row["group"].strip() if "group" in there else path
+                raise UserError(f"{table}: split {shown(row['split'])} of {path}: one of train, validation, test")
+        fold = whole_number(table, "folds", row["fold"]) if "fold" in there else None
+        group = name_in(table, "group", row["group"]) if "group" in there else path
         return Clip(path, label, group, fold=fold, part=part)

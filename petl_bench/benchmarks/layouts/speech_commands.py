@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from petl_bench.benchmarks.dataset import Clip, FileLayout, MissingDataError, Part
+from petl_bench.benchmarks.tables import LONGEST
 from petl_bench.errors import UserError
 from petl_bench.files import read_text
 
@@ -23,7 +24,7 @@ class SpeechCommands(FileLayout):
             names = read_text(file).split()
             if twice := sorted(part_of.keys() & set(names)):
                 lists = " and ".join(LISTS.values())
-                raise UserError(f"{self.folder}: {len(twice)} clips stand in both {lists}, {twice[0]} first")
+                raise UserError(f"{self.folder}: {len(twice)} clips stand in both {lists}, {twice[0][:LONGEST]} first")
             part_of.update(dict.fromkeys(names, part))
         words = sorted(path for path in self.folder.iterdir() if path.is_dir() and not path.name.startswith("_"))
         ids = [f"{word.name}/{name}" for word in words for name in sorted(p.name for p in word.glob("*_nohash_*.wav"))]
@@ -34,7 +35,7 @@ class SpeechCommands(FileLayout):
         if absent:
             raise UserError(
                 f"{self.folder} is incomplete: {len(absent)} clips of {' and '.join(LISTS.values())} are not there, "
-                f"{absent[0]} first"
+                f"{absent[0][:LONGEST]} first"
             )
         return [
             Clip(
