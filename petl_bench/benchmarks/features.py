@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -18,6 +19,7 @@ from petl_bench.benchmarks.clip_facts import ClipFacts, read_facts, write_facts
 from petl_bench.benchmarks.dataset import Clip, Dataset, Layout
 from petl_bench.canonical import digest
 from petl_bench.cards import Features
+from petl_bench.claims import Claims, Owner
 from petl_bench.errors import UserError
 from petl_bench.files import whole_file
 from petl_bench.locations import cache_folder, unwritable_cache
@@ -27,6 +29,8 @@ PREEMPHASIS = 0.97
 FLOOR = torch.finfo(torch.float32).eps
 CLIPS_AT_ONCE = 32
 NUMERICS_VERSION = 1
+LOOK_SECONDS = 0.5
+"""How often a process looks whether another has made what both need."""
 
 Progress = Callable[[int, int], None]
 
@@ -49,16 +53,26 @@ def log_mel(waveforms: Tensor, bins: int = 128) -> Tensor:
 def features_of(dataset: Dataset, features: Features, progress: Progress | None = None) -> npt.NDArray[np.float32]:
     """Log-mel of every clip, ``[clips, frames, bins]``, memory-mapped from the shared cache; made if absent.
 
+    Of several processes that need them at once, one makes them and the others wait.
+
     Not normalised. Clips are cut to ``features.frames`` or padded with 0, before normalisation, as AST's extractor
     does. Raises UserError where a clip cannot be read or is shorter than one window.
     """
     path = _cached(dataset, features)
     shape = (len(dataset.clips), features.frames, features.bins)
-    table = _mapped(path, shape) if read_facts(path.with_suffix(".json")) else None
-    if table is None:
-        _extract(dataset, features, path, progress or (lambda done, total: None))
-        table = _mapped(path, shape)
-    assert table is not None
+    claims = Claims(cache_folder() / "claims")
+    while (table := _mapped(path, shape)) is None:
+        try:
+            claim = claims.take(path.stem)
+        except OSError as error:
+            raise unwritable_cache(path.parent, error) from error
+        if isinstance(claim, Owner):
+            time.sleep(LOOK_SECONDS)
+            continue
+        with claim:
+            if _mapped(path, shape) is None:
+                _extract(dataset, features, path, progress or (lambda done, total: None))
+                assert _mapped(path, shape) is not None
     return table
 
 
@@ -105,7 +119,9 @@ def _cached(dataset: Dataset, features: Features) -> Path:
 
 
 def _mapped(path: Path, shape: tuple[int, int, int]) -> npt.NDArray[np.float32] | None:
-    """The cached table, or None where there is none or it is damaged: it can be made anew."""
+    """The cached table, or None where it or its facts are absent or damaged: they can be made anew."""
+    if read_facts(path.with_suffix(".json")) is None:
+        return None
     try:
         table: npt.NDArray[np.float32] = np.lib.format.open_memmap(path, mode="r")
     except Exception:  # numpy raises many things over a damaged header

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -83,6 +84,20 @@ def test_a_damaged_cache_is_made_anew(monkeypatch: pytest.MonkeyPatch, tmp_path:
     for content in (damage, path.read_bytes()[:-1], doubled.getvalue()):
         path.write_bytes(content)
         assert np.array_equal(features_of(dataset, card.features), first)
+
+
+def test_of_several_that_need_features_one_makes_them(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PETL_BENCH_CACHE", str(tmp_path))
+    monkeypatch.setattr("petl_bench.benchmarks.features.LOOK_SECONDS", 0.01)
+    card = read_card(find_card("benchmarks", "synthetic"), BenchmarkCard)
+    dataset = open_dataset("synthetic", card, Path(), limit=1)
+    made: list[int] = []
+    with ThreadPoolExecutor(4) as pool:
+        needed = [pool.submit(features_of, dataset, card.features, lambda done, _: made.append(done)) for _ in range(4)]
+        tables = [task.result() for task in needed]
+    assert made.count(50) == 1
+    assert all(np.array_equal(table, tables[0]) for table in tables)
+    assert list((tmp_path / "claims").iterdir()) == []
 
 
 def test_an_interrupted_extraction_leaves_no_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

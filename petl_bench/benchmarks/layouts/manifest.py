@@ -21,8 +21,7 @@ class Manifest(FileLayout):
     """Paths are below the folder, with ``/``. Clips of one ``group`` (a speaker, a recording) are never parted.
 
     With a ``fold`` column these are the folds; with ``split`` the parts; with neither, folds are drawn from the
-    protocol's ``split_seed``, stratified by label as far as groups kept whole allow. A link may lead anywhere within
-    the folder, not out of it.
+    protocol's ``split_seed``, stratified by label as far as groups kept whole allow. Links are followed.
     """
 
     folds = None
