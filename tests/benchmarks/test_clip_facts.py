@@ -64,7 +64,7 @@ def test_a_table_made_of_such_clips_says_so(tmp_path: Path) -> None:
         settings=("manifest.features.frames=100",),
     )
     _, workbench = plan_of(request)
-    workbench.features(workbench.card_features)
+    workbench.features(workbench.opening.card.features)
     assert [note for note in workbench.notes() if "without any sound: 4 clips (zeros.wav" in note]
 
 
