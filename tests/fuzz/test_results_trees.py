@@ -132,7 +132,7 @@ def everything(tree: ResultsTree) -> None:
     fold_lines([run for run in runs if run.record.spec.method.implementation == "lora"], tree.run_folders())
 
 
-@pytest.mark.parametrize("count", COUNTS)
+@pytest.mark.parametrize("count", [30, pytest.param(1000, marks=pytest.mark.slow)])
 def test_a_record_that_can_be_read_may_say_anything(tmp_path: Path, count: int) -> None:
     tree = plant(tmp_path / "results", *study_of({"linear": 0.5, "lora": 0.7}, seeds=1, clips=12)[:6])
     folder = one_of(tree)
