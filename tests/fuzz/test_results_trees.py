@@ -109,7 +109,7 @@ def test_checkpoints(tmp_path: Path, count: int) -> None:
     survive(written(path, parse), mutants([path.read_bytes()], count, 6), SECONDS)
 
 
-@pytest.mark.parametrize("count", COUNTS)
+@pytest.mark.parametrize("count", [100, pytest.param(1000, marks=pytest.mark.slow)])
 def test_the_index(tmp_path: Path, count: int) -> None:
     """It is disposable: whatever stands in it, the tree is read as it is."""
     tree = plant(tmp_path / "results", *study_of({"linear": 0.5}, seeds=1, clips=12)[:2])
