@@ -18,8 +18,8 @@ from petl_bench.execution import Execution
 from petl_bench.plan import PlannedRun
 from petl_bench.records import DamagedError, Failure, RunRecord, read_failure, read_record
 from petl_bench.results import ResultsTree
-from petl_bench.session import Listener
-from petl_bench.training import train_run
+from petl_bench.training.run import train_run
+from petl_bench.training.session import Listener
 from petl_bench.workbench import Workbench
 
 

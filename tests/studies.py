@@ -11,7 +11,7 @@ from petl_bench.plan import Plan, PlannedRun, Request, choose, make_plan
 from petl_bench.records import FinishedRun, RunRecord
 from petl_bench.results import ResultsTree
 from petl_bench.runner import Outcome, run_plan
-from petl_bench.training import train_run
+from petl_bench.training.run import train_run
 from petl_bench.workbench import Workbench, opening_of
 
 Command = Callable[..., tuple[int, str, str]]

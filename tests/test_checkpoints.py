@@ -15,7 +15,7 @@ from petl_bench.checkpoints import Checkpoint, read_state, write_state
 from petl_bench.execution import Execution
 from petl_bench.plan import PlannedRun
 from petl_bench.records import FinishedRun
-from petl_bench.training import train_run
+from petl_bench.training.run import train_run
 from tests.studies import TINY, Log, Study, plan_of
 
 TENSORS = {

@@ -12,7 +12,7 @@ import pytest
 from petl_bench.claims import Claim, Owner
 from petl_bench.errors import UserError
 from petl_bench.records import read_record
-from petl_bench.training import train_run
+from petl_bench.training.run import train_run
 from tests.studies import TINY, Log, Study, plan_of, train
 
 BROKEN = '''

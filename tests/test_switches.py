@@ -12,7 +12,6 @@ from petl_bench.backbones.mini import Mini
 from petl_bench.canonical import canonical
 from petl_bench.cards import AUDIOSET_MEAN, AUDIOSET_STD
 from petl_bench.errors import UserError
-from petl_bench.inputs import normalisation
 from petl_bench.methods.base import Method
 from petl_bench.methods.bottleneck import Bottleneck
 from petl_bench.methods.conformer import Conformer
@@ -21,6 +20,7 @@ from petl_bench.methods.linear import Linear
 from petl_bench.methods.lora import Lora
 from petl_bench.plan import Request, choose
 from petl_bench.switches import PROFILES, Switches, describe_switches, profile_of
+from petl_bench.training.inputs import normalisation
 from tests.studies import TINY, plan_of
 
 

@@ -14,7 +14,7 @@ from petl_bench.canonical import flat
 from petl_bench.plan import PlannedRun
 from petl_bench.records import RunRecord
 from petl_bench.runspec import RunSpec
-from petl_bench.training import EVALUATION_BATCH, attached, batches_per_epoch, precision_of
+from petl_bench.training.run import EVALUATION_BATCH, attached, batches_per_epoch, precision_of
 from petl_bench.workbench import Workbench
 
 MEASURED_STEPS = 2

@@ -10,8 +10,8 @@ import torch
 
 from petl_bench.backbones.recompute import recompute_layers
 from petl_bench.execution import Execution
-from petl_bench.inputs import Inputs
-from petl_bench.training import attached, seeded, train_run
+from petl_bench.training.inputs import Inputs
+from petl_bench.training.run import attached, seeded, train_run
 from tests.studies import TINY, plan_of
 
 METHODS = ["full", "lora", "conformer", "conformer_houlsby", "bottleneck", "prefix", "prompt_deep", "layernorm"]

@@ -13,12 +13,12 @@ import torch
 from petl_bench.backbones.base import Backbone
 from petl_bench.benchmarks.splits import Split
 from petl_bench.environment import package_versions
-from petl_bench.memory import sees_batches
 from petl_bench.methods.base import Method
 from petl_bench.metrics import evaluate
 from petl_bench.plan import PlannedRun
-from petl_bench.progress import Progress
 from petl_bench.records import MetaInfo, Parts, Predictions, RunInfo, RunRecord, TrainInfo
+from petl_bench.training.memory import sees_batches
+from petl_bench.training.progress import Progress
 from petl_bench.workbench import Workbench
 
 

@@ -14,9 +14,9 @@ import torch
 
 from petl_bench.execution import Execution
 from petl_bench.leaderboard.parts import notes_on_parts
-from petl_bench.memory import NoMemoryError, is_out_of_memory, smaller_parts
 from petl_bench.records import FinishedRun, Parts
-from petl_bench.training import train_run
+from petl_bench.training.memory import NoMemoryError, is_out_of_memory, smaller_parts
+from petl_bench.training.run import train_run
 from tests.studies import TINY, Study, plan_of
 
 HUNGRY = """
@@ -129,7 +129,7 @@ SHORT = """
 import resource, sys
 from dataclasses import replace
 import torch
-from petl_bench.training import train_run
+from petl_bench.training.run import train_run
 from tests.studies import TINY, plan_of
 torch.set_num_threads(1)
 changes = dict(methods=("lora",), batch_size=240, limit=None, epochs=1, settings=("synthetic.features.frames=400",))
@@ -146,7 +146,7 @@ print(train_run(plan[0], workbench).record.train_info.parts.clips)
 @pytest.mark.skipif(sys.platform != "linux", reason="limits memory as Linux does")
 def test_memory_that_really_runs_out_leads_to_parts() -> None:
     """A process that may not take more than 1 GiB beside what it has loaded."""
-    where = str(Path(__file__).parents[1])
+    where = str(Path(__file__).parents[2])
     environment = {**os.environ, "PYTHONPATH": where}
     done = subprocess.run([sys.executable, "-c", SHORT], env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

@@ -6,7 +6,7 @@ import time
 from typing import Any, Protocol
 
 from petl_bench.checkpoints import Checkpoint
-from petl_bench.progress import Progress
+from petl_bench.training.progress import Progress
 
 
 class Listener(Protocol):

@@ -16,19 +16,19 @@ from petl_bench.backbones.recompute import recompute_layers
 from petl_bench.benchmarks.augment import mask
 from petl_bench.benchmarks.splits import Split
 from petl_bench.checkpoints import Checkpoint
-from petl_bench.diagnosis import diagnose
 from petl_bench.execution import Execution
-from petl_bench.inputs import Inputs
-from petl_bench.memory import is_out_of_memory, sees_batches, smaller_parts
 from petl_bench.methods.base import Method
 from petl_bench.metrics import evaluate
 from petl_bench.plan import PlannedRun
-from petl_bench.progress import Progress
-from petl_bench.recording import predictions_of, record_of, surroundings, train_info_of
 from petl_bench.records import FinishedRun
 from petl_bench.registry import METHODS
 from petl_bench.runspec import RunSpec
-from petl_bench.session import Listener, Session, Silence
+from petl_bench.training.diagnosis import diagnose
+from petl_bench.training.inputs import Inputs
+from petl_bench.training.memory import is_out_of_memory, sees_batches, smaller_parts
+from petl_bench.training.progress import Progress
+from petl_bench.training.recording import predictions_of, record_of, surroundings, train_info_of
+from petl_bench.training.session import Listener, Session, Silence
 from petl_bench.workbench import Workbench
 
 EVALUATION_BATCH = 64

@@ -10,14 +10,14 @@ import pytest
 import torch
 
 from petl_bench.benchmarks.splits import Split
-from petl_bench.inputs import Inputs
 from petl_bench.metrics import evaluate
 from petl_bench.records import FinishedRun
 from petl_bench.registry import METHODS
 from petl_bench.runspec import RunSpec
-from petl_bench.session import Session, Silence
 from petl_bench.switches import Switches
-from petl_bench.training import NotFiniteError, fit, predict, seeded, train_run
+from petl_bench.training.inputs import Inputs
+from petl_bench.training.run import NotFiniteError, fit, predict, seeded, train_run
+from petl_bench.training.session import Session, Silence
 from petl_bench.workbench import Workbench
 from tests.studies import TINY, plan_of, train
 
@@ -205,7 +205,7 @@ def test_the_headline_metric_picks_the_epoch(monkeypatch: pytest.MonkeyPatch) ->
         {"accuracy": 0.8, "macro_f1": 0.6, "loss": 2.0},
     ]
     answers = iter(measured)
-    monkeypatch.setattr("petl_bench.training.evaluate", lambda logits, targets: next(answers))
+    monkeypatch.setattr("petl_bench.training.run.evaluate", lambda logits, targets: next(answers))
     seen = Watched(monkeypatch, epochs=4, settings=("synthetic.metric=macro_f1",))
     assert seen.best.epoch == 3
     assert [log["validation_macro_f1"] for log in seen.logs] == [0.1, 0.6, 0.6, 0.6]
