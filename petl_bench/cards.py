@@ -10,11 +10,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import (
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     PositiveFloat,
     PositiveInt,
-    field_validator,
     model_validator,
 )
 
@@ -40,7 +40,10 @@ class Optimizer(Card):
 
 
 class SearchDimension(Card):
-    """One axis of a search: ``choices``, or a range from ``low`` to ``high``."""
+    """One axis of a search: ``choices``, or a range from ``low`` to ``high``.
+
+    A range with a ``step`` is of whole numbers where low, high and step are.
+    """
 
     choices: tuple[Any, ...] | None = None
     low: float | None = None
@@ -58,7 +61,35 @@ class SearchDimension(Card):
             raise ValueError(f"low = {self.low} is not below high = {self.high}")
         if self.log and not (self.low or 0) > 0:
             raise ValueError("a logarithmic range starts above 0")
+        if self.step is not None and (self.log or self.choices is not None or self.step <= 0):
+            raise ValueError(f"step = {self.step}: a step above 0 is for a range that is not logarithmic")
         return self
+
+    @model_validator(mode="after")
+    def _choices_are_values(self) -> SearchDimension:
+        for at, choice in enumerate(self.choices or ()):
+            parts = choice if isinstance(choice, list | tuple) else [choice]
+            if not all(isinstance(part, str | int | float) for part in parts):
+                raise ValueError(f"{choice!r} is neither a number, a word nor a list of these")
+            if choice in (self.choices or ())[:at]:
+                raise ValueError(f"{choice!r} stands in it twice")
+        return self
+
+
+def dotted_dimensions(space: Any) -> Any:
+    """``placement.location = {...}`` is a nested table in TOML: dimensions under dotted names."""
+    if not isinstance(space, dict):
+        return space
+    found: dict[str, Any] = {}
+    for name, value in space.items():
+        if isinstance(value, dict) and value and all(isinstance(inner, dict) for inner in value.values()):
+            found |= {f"{name}.{inner}": dimension for inner, dimension in dotted_dimensions(value).items()}
+        else:
+            found[name] = value
+    return found
+
+
+SearchSpace = Annotated[dict[str, SearchDimension], BeforeValidator(dotted_dimensions)]
 
 
 class Reference(Card):
@@ -72,7 +103,10 @@ class Reference(Card):
 
 
 class MethodCard(Card):
-    """One method variant. ``for`` holds what is set otherwise on a benchmark or a backbone, by its name."""
+    """One method variant. ``for`` holds what is set otherwise on a benchmark or a backbone, by its name.
+
+    ``search_space_for`` does the same for dimensions of the search space.
+    """
 
     implementation: str
     title: str
@@ -80,24 +114,9 @@ class MethodCard(Card):
     hyperparameters: dict[str, Any] = {}
     optimizer: Optimizer = Optimizer()
     overrides: dict[str, dict[str, Any]] = Field(default={}, alias="for")
-    search_space: dict[str, SearchDimension] = {}
+    search_space: SearchSpace = {}
+    search_space_for: dict[str, SearchSpace] = {}
     reference: tuple[Reference, ...] = ()
-
-    @field_validator("search_space", mode="before")
-    @classmethod
-    def _nested_names_are_dotted(cls, space: Any) -> Any:
-        """``placement.location = {...}`` is a nested table in TOML."""
-        return _dotted(space) if isinstance(space, dict) else space
-
-
-def _dotted(space: dict[str, Any]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for name, value in space.items():
-        if isinstance(value, dict) and value and all(isinstance(inner, dict) for inner in value.values()):
-            found |= {f"{name}.{inner}": dimension for inner, dimension in _dotted(value).items()}
-        else:
-            found[name] = value
-    return found
 
 
 class Protocol(Card):

@@ -67,6 +67,8 @@ class PlannedRun:
     """What ``--set`` and flags said, of the optimizer too."""
     label: str = ""
     """What a study calls the run's configuration, beside its method."""
+    search: str = ""
+    """The search that tries the run's configuration, where one does."""
 
     @property
     def title(self) -> str:

@@ -19,7 +19,7 @@ from petl_bench.plan import PlannedRun
 from petl_bench.records import DamagedError, Failure, RunRecord, read_failure, read_record
 from petl_bench.results import ResultsTree
 from petl_bench.training.run import train_run
-from petl_bench.training.session import Listener
+from petl_bench.training.session import Listener, StoppedError
 from petl_bench.workbench import Workbench
 
 
@@ -51,15 +51,26 @@ class Held(BaseModel):
     owner: str
 
 
-Result = Annotated[Trained | Recorded | Failed | Held, Field(discriminator="kind")]
+class Stopped(BaseModel):
+    """The study wants no more of the run; nothing is kept of it."""
+
+    kind: Literal["stopped"] = "stopped"
+
+
+Result = Annotated[Trained | Recorded | Failed | Held | Stopped, Field(discriminator="kind")]
 
 
 class Task(BaseModel):
-    """A run that is to be done. ``replaces``: stamp of a record to train again. ``failures``: those on file so far."""
+    """A run that is to be done.
+
+    replaces: stamp of a record to train again. failures: those on file so far. judged: whether it goes on is asked
+    after every epoch.
+    """
 
     run: PlannedRun
     replaces: str = ""
     failures: int = 0
+    judged: bool = False
 
 
 def take_up(task: Task, workbench: Workbench, tree: ResultsTree, execution: Execution, listener: Listener) -> Result:
@@ -78,8 +89,10 @@ def take_up(task: Task, workbench: Workbench, tree: ResultsTree, execution: Exec
         checkpoint = Checkpoint(tree.checkpoint(run.key), run.key, execution.checkpoint_every)
         try:
             finished = train_run(run, workbench, listener, execution=execution, checkpoint=checkpoint)
+        except StoppedError:
+            result: Result = Stopped()
         except Exception as error:
-            result: Result = file_failure(tree, run, error)
+            result = file_failure(tree, run, error)
         except SystemExit as error:  # from a method's code: one run may not end the others
             result = file_failure(tree, run, RuntimeError(f"the method calls sys.exit({error.code!r})"))
         else:

@@ -44,6 +44,11 @@ def sweep(
     seeds: Annotated[str | None, typer.Option(help="Base seeds, as in 0-2. [default: the card's]")] = None,
     folds: Annotated[str | None, typer.Option(help="Test folds. [default: all]")] = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="Epochs. [default: the benchmark card's]")] = None,
+    trials: Annotated[int | None, typer.Option(min=1, help="Trials of a search. [default: the card's]")] = None,
+    storage: Annotated[
+        str | None,
+        typer.Option(help="URL of a search's trials, as Optuna has them. [default: a journal in the results folder]"),
+    ] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="At most N clips per class in every fold or list.")] = None,
     device: Device = "auto",
     jobs: Jobs = 1,
@@ -57,7 +62,7 @@ def sweep(
     allow_pickle: AllowPickle = False,
     executor: Executor = "local",
 ) -> None:
-    """Run a study and write its page, --out/CARD/README.md.
+    """Run a study or a search and write its page, --out/CARD/README.md.
 
     Runs are shared with every other study and with run: what is on record is not trained again. The page of a quick
     version, or of one that flags change, has a folder of its own.
@@ -69,6 +74,9 @@ def sweep(
 
     file = find_card("sweeps", card)
     study = read_card(file, SweepCard)
+    if study.search is None and (trials is not None or storage is not None):
+        name = "--trials" if trials is not None else "--storage"
+        raise UserError(f"{name}: {file.path} is a grid; a search has trials, as the card tune")
     options = Options(
         benchmarks=None if dataset is None else read_names("--dataset", dataset),
         methods=None if methods is None else read_names("--methods", methods),
@@ -78,11 +86,24 @@ def sweep(
         folds=None if folds is None else read_numbers("--folds", folds),
         epochs=epochs,
         limit=limit,
+        trials=trials,
         allow_pickle=allow_pickle or None,
     )
     given = options
     if small:
         study, options = quick(study, options)
+    mark = [
+        f"{name} {_listed(value)}" for name, value in vars(given).items() if value is not None and name not in UNMARKED
+    ]
+    said = ", ".join([*["its quick version"] * small, *mark])
+    execution = read_execution(executor, device, jobs, checkpoint_every, gradient_checkpointing, allow_parts)
+    page = out / (file.name + "-quick" * small + "-varied" * bool(mark))
+    if study.search is not None:
+        from petl_bench.cli._search import Asked, run_search
+
+        asked = Asked(file, options, results.expanduser(), page, said, storage, retry_failed, plan)
+        run_search(study, asked, execution)
+        return
     try:
         chosen = points(study, options)
     except UserError as error:
@@ -97,7 +118,6 @@ def sweep(
     from petl_bench.sweeps.study import forecast, prepare, train
 
     tree = ResultsTree(results.expanduser())
-    execution = read_execution(executor, device, jobs, checkpoint_every, gradient_checkpointing, allow_parts)
     benches = prepare(chosen, execution.devices[0])
     records = [run.record for run in read_runs(tree)[0]] if tree.root.is_dir() else []
     forecasts = [forecast(bench, tree, records) for bench in benches]
@@ -119,14 +139,9 @@ def sweep(
         for bench in here:
             failed += train(bench, tree, screen, execution, retry_failed=retry_failed).failed
     indexed = {run.record.run_info.run_key: run for run in read_runs(tree)[0]}
-    mark = [
-        f"{name} {_listed(value)}" for name, value in vars(given).items() if value is not None and name not in UNMARKED
-    ]
-    folder = out / (file.name + "-quick" * small + "-varied" * bool(mark))
-    said = ", ".join([*["its quick version"] * small, *mark])
     reasons = [f"{run.title}: {reason}" for run, reason in failed]
     with writing(f"--out {out}"):
-        for path in write_page(study, benches, indexed, tree.run_folders(), folder, said, reasons):
+        for path in write_page(study, benches, indexed, tree.run_folders(), page, said, reasons):
             print(path)
     for bench in absent:
         typer.echo(f"petl-bench: not run: {bench.lacking}", err=True)

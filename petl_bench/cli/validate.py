@@ -71,17 +71,17 @@ def _check(file: CardFile) -> None:
         for kind, names in (("methods", sweep.methods), ("benchmarks", sweep.benchmarks)):
             for name in names:
                 _known(file, kind, name, card_files(kind))  # type: ignore[arg-type]
-        if sweep.grid is not None:
-            _check_grid(file, sweep)
+        _check_study(file, sweep)
 
 
-def _check_grid(file: CardFile, sweep: SweepCard) -> None:
-    """Every combination of a study, and of its quick version, has settings that its method and benchmark know."""
+def _check_study(file: CardFile, sweep: SweepCard) -> None:
+    """Every combination or dimension of a study, and of its quick version, is one that method and benchmark know."""
     from petl_bench.sweeps.grid import Options, points, quick
+    from petl_bench.sweeps.search.target import targets
 
     for card, options in ((sweep, Options()), quick(sweep, Options())):
         try:
-            points(card, options)
+            points(card, options) if card.search is None else targets(card, options)
         except UserError as error:
             raise UserError(f"{file.path}: {error}") from error
 
@@ -91,6 +91,7 @@ def _check_method(file: CardFile) -> None:
     from petl_bench.lookup import load_method
     from petl_bench.registry import BACKBONES
     from petl_bench.settings import resolve_settings, setting_names
+    from petl_bench.sweeps.search.space import Space
 
     choice = load_method(file)
     try:
@@ -99,18 +100,21 @@ def _check_method(file: CardFile) -> None:
     except UserError as error:
         raise UserError(f"{file.path}: {error}") from error
     allowed = [*setting_names(choice.implementation.cls.Config), "lr", "weight_decay"]
-    for key, dimension in choice.card.search_space.items():
-        _known(file, "search_space", key, allowed)
-        for value in dimension.choices or (dimension.low, dimension.high):
-            try:
-                resolve_settings(choice, "", "", {key: value})
-            except UserError as error:
-                raise UserError(f"{file.path}: search_space: {error}") from error
+    spaces = {f"search_space_for.{name}": space for name, space in choice.card.search_space_for.items()}
+    for where, space in {"search_space": choice.card.search_space, **spaces}.items():
+        for key in space:
+            _known(file, where, key, allowed)
+            for value in Space(space).ends(key):
+                try:
+                    resolve_settings(choice, "", "", {key: value})
+                except UserError as error:
+                    raise UserError(f"{file.path}: {where}: {error}") from error
     published = {reference.benchmark for reference in choice.card.reference}
-    for name in choice.card.overrides:
-        bundled = {known for known in BACKBONES.names() if BACKBONES.load(known).cls.model_type is None}
-        if "/" not in name:
-            _known(file, "for", name, {*card_files("benchmarks"), *bundled, *published})
+    bundled = {known for known in BACKBONES.names() if BACKBONES.load(known).cls.model_type is None}
+    for table, names in (("for", choice.card.overrides), ("search_space_for", choice.card.search_space_for)):
+        for name in names:
+            if "/" not in name:
+                _known(file, table, name, {*card_files("benchmarks"), *bundled, *published})
 
 
 def _known(file: CardFile, key: str, name: str, allowed: object) -> None:

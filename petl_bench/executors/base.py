@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -11,8 +11,12 @@ from petl_bench.execution import Execution
 from petl_bench.plan import PlannedRun
 from petl_bench.records import RunRecord
 from petl_bench.results import ResultsTree
+from petl_bench.training.session import StoppedError
 from petl_bench.work import Result, Task
 from petl_bench.workbench import Workbench
+
+Judge = Callable[[Task, int, dict[str, float]], bool]
+"""Whether a task's run goes on after an epoch, given the epoch's log."""
 
 
 class Reporter(Protocol):
@@ -33,13 +37,20 @@ class Reporter(Protocol):
 
 @dataclass(frozen=True)
 class RunListener:
-    """A run's listener that tells a reporter."""
+    """A run's listener that tells a reporter, and asks the judge of a task that is judged."""
 
-    run: PlannedRun
+    task: Task
     reporter: Reporter
+    judge: Judge | None = None
+
+    @property
+    def run(self) -> PlannedRun:
+        return self.task.run
 
     def epoch(self, epoch: int, log: dict[str, float]) -> None:
         self.reporter.epoch(self.run, epoch, log)
+        if self.task.judged and self.judge is not None and not self.judge(self.task, epoch, log):
+            raise StoppedError
 
     def remark(self, text: str) -> None:
         self.reporter.remark(self.run, text)
@@ -66,8 +77,11 @@ class Executor(ABC):
             self.workbench.split(spec)
 
     @abstractmethod
-    def execute(self, tasks: Iterable[Task]) -> Iterator[tuple[Task, Result]]:
+    def execute(self, tasks: Iterable[Task], judge: Judge | None = None) -> Iterator[tuple[Task, Result]]:
         """Do every task, and say what came of it; tasks are asked for when they can be started.
+        Where none is left at one time there may be more after a result.
+
+        The judge is asked of tasks that are judged.
 
         Raises UserError where no run can be trained: no backbone, a tree that cannot be written to.
         """

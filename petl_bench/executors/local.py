@@ -20,7 +20,7 @@ import torch
 from pydantic import TypeAdapter
 
 from petl_bench.errors import UserError
-from petl_bench.executors.base import Executor
+from petl_bench.executors.base import Executor, Judge
 from petl_bench.executors.worker import STOPPING_SECONDS, Orders
 from petl_bench.plan import PlannedRun
 from petl_bench.work import Result, Task, file_failure
@@ -63,10 +63,10 @@ class Local(Executor):
         """Start workers, which take a while, and meanwhile make what they need."""
         runs = list(runs)
         for seat in self._seats[: len(runs)]:
-            seat.process = self._start(seat)
+            self._start(seat)
         super().prepare(runs)
 
-    def execute(self, tasks: Iterable[Task]) -> Iterator[tuple[Task, Result]]:
+    def execute(self, tasks: Iterable[Task], judge: Judge | None = None) -> Iterator[tuple[Task, Result]]:
         coming, again = iter(tasks), deque[Task]()
         for seat in self._seats:
             self._hand_out(seat, coming, again)
@@ -94,6 +94,8 @@ class Local(Executor):
                 self.reporter.run_started(task.run)
             elif event == "epoch":
                 self.reporter.epoch(task.run, message["epoch"], message["log"])
+                if task.judged and judge is not None:
+                    self._send(seat, json.dumps(judge(task, message["epoch"], message["log"])))
             elif event == "remark":
                 self.reporter.remark(task.run, message["text"])
             elif event == "result":
@@ -120,10 +122,15 @@ class Local(Executor):
         if seat.task is None:
             return
         if seat.process is None:
-            seat.process = self._start(seat)
+            self._start(seat)
+        self._send(seat, seat.task.model_dump_json())
+
+    def _send(self, seat: Seat, line: str) -> None:
+        """Send a line to the seat's worker."""
+        assert seat.process is not None
         with suppress(OSError):  # the worker is gone, which is about to be said
             stream = _stream(seat.process.stdin)
-            stream.write(seat.task.model_dump_json() + "\n")
+            stream.write(line + "\n")
             stream.flush()
 
     def _after_death(self, seat: Seat, task: Task, code: int, again: deque[Task]) -> Result | None:
@@ -154,7 +161,7 @@ class Local(Executor):
             return "by SIGKILL: the kernel killed it for memory"
         return f"by {name}"
 
-    def _start(self, seat: Seat) -> subprocess.Popen[str]:
+    def _start(self, seat: Seat) -> None:
         """Start a worker in a session of its own: an interrupt from the terminal is for this process alone."""
         orders = Orders(
             opening=self.workbench.opening,
@@ -175,12 +182,9 @@ class Local(Executor):
             start_new_session=True,
         )
         seat.last_lines.clear()
-        with suppress(OSError):
-            stream = _stream(process.stdin)
-            stream.write(orders.model_dump_json() + "\n")
-            stream.flush()
+        seat.process = process
+        self._send(seat, orders.model_dump_json())
         threading.Thread(target=self._listen, args=(seat, process), daemon=True).start()
-        return process
 
     def _listen(self, seat: Seat, process: subprocess.Popen[str]) -> None:
         """Pass on what a worker tells and says, and in the end that it is gone."""

@@ -1,7 +1,8 @@
 """A resident worker: a process that keeps backbone and features loaded and does the tasks that it is handed.
 
-It is handed JSON lines on its standard input, first ``Orders``, then a ``Task`` each, and answers with JSON lines. What
-a method prints goes to standard error. Where its input ends, the process that started it is gone: it stops.
+It is handed JSON lines on its standard input, first ``Orders``, then a ``Task`` each, and answers with JSON lines; of a
+task that is judged it reads after every epoch whether to go on. What a method prints goes to standard error. Where its
+input ends, the process that started it is gone: it stops.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from pydantic import BaseModel
 from petl_bench.errors import UserError
 from petl_bench.execution import Execution
 from petl_bench.results import ResultsTree
+from petl_bench.training.session import StoppedError
 from petl_bench.work import Task, take_up
 from petl_bench.workbench import Opening, Workbench
 
@@ -42,9 +44,11 @@ class Orders(BaseModel):
 
 
 class Channel:
-    """The line back to the process that started this one."""
+    """The line back to the process that started this one, and its answers."""
 
-    def __init__(self) -> None:
+    def __init__(self, lines: Iterator[str]) -> None:
+        self.lines = lines
+        self.judged = False
         self._out = os.fdopen(os.dup(1), "w", encoding="utf-8")
         os.dup2(2, 1)  # what is printed from here on is for people
 
@@ -54,6 +58,13 @@ class Channel:
 
     def epoch(self, epoch: int, log: dict[str, float]) -> None:
         self.tell("epoch", epoch=epoch, log=log)
+        if not self.judged:
+            return
+        answer = next(self.lines, None)
+        if answer is None:
+            raise KeyboardInterrupt  # whoever would answer is gone
+        if not json.loads(answer):
+            raise StoppedError
 
     def remark(self, text: str) -> None:
         self.tell("remark", text=text)
@@ -63,8 +74,8 @@ def main() -> None:
     """Work until the input ends."""
     faulthandler.enable()
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    channel = Channel()
     lines = _lines(sys.stdin)
+    channel = Channel(lines)
     try:
         orders = Orders.model_validate_json(next(lines))
         torch.set_num_threads(orders.threads)
@@ -90,6 +101,7 @@ def _work(orders: Orders, channel: Channel, lines: Iterator[str]) -> None:
         ):
             raise UserError("the data set or the backbone changed while runs were trained on it; start again")
         workbench.backbone(spec)
+        channel.judged = task.judged
         channel.tell("started")
         result = take_up(task, workbench, tree, orders.execution, channel)
         channel.tell("result", result=result.model_dump(mode="json"))

@@ -5,23 +5,47 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, PositiveFloat, PositiveInt, model_validator
+from pydantic import Field, PositiveFloat, PositiveInt, TypeAdapter, model_validator
 
 from petl_bench.canonical import flat
-from petl_bench.cards import Card
+from petl_bench.cards import Card, SearchDimension, SearchSpace
 
+SPACE: TypeAdapter[SearchSpace] = TypeAdapter(SearchSpace)
 RESERVED = ("benchmark", "method", "arm")
 Levels = dict[str, Any]
 """A level for each of some factors, by dotted name."""
 
 
+Pruner = Literal["none", "epoch:median", "epoch:hyperband", "fold:wilcoxon"]
+
+
 class Search(Card):
-    """An Optuna search; ``objective`` is a metric of the validation clips."""
+    """A search with Optuna: as many ``trials`` for every method on every benchmark.
+
+    objective: a metric of the VALIDATION clips, its mean over folds; nsga2 has the number of trained parameters beside
+    it. tuning_seeds: seeds of the trials' runs; the study's own seeds are kept for what comes after the search. space:
+    dimensions beside those of the method cards, by factor as in a grid; a table named after a method is for that one
+    alone. only: the dimensions that are searched; all where none is named. population: trials per generation of nsga2.
+    seed: of the sampler.
+    """
 
     sampler: Literal["tpe", "random", "grid", "nsga2"] = "tpe"
-    trials: PositiveInt = 20
-    pruner: str = "none"
+    trials: Annotated[int, Field(gt=0, le=10_000)] = 30
+    pruner: Pruner = "none"
     objective: Literal["accuracy", "balanced_accuracy", "macro_f1", "loss"] = "accuracy"
+    tuning_seeds: Annotated[tuple[int, ...], Field(min_length=1)] = (1000,)
+    space: dict[str, Any] = {}
+    only: tuple[str, ...] = ()
+    population: Annotated[int, Field(ge=2, le=1000)] = 10
+    seed: int = 0
+
+    @model_validator(mode="after")
+    def _one_objective_is_pruned(self) -> Search:
+        if self.sampler == "nsga2" and self.pruner != "none":
+            raise ValueError(f"pruner = {self.pruner}: nsga2 has two objectives, and no trial of it can be pruned")
+        if len(set(self.tuning_seeds)) < len(self.tuning_seeds):
+            raise ValueError("tuning_seeds: one stands in it twice")
+        return self
 
 
 class Claim(Card):
@@ -77,6 +101,7 @@ class Quick(Card):
     folds: tuple[int, ...] | None = None
     epochs: PositiveInt | None = None
     limit: PositiveInt | None = None
+    trials: PositiveInt | None = None
     grid: dict[str, Any] = {}
     arms: tuple[str, ...] | None = None
 
@@ -111,6 +136,24 @@ class SweepCard(Card):
     def _grid_or_search(self) -> SweepCard:
         if (self.grid is None) == (self.search is None):
             raise ValueError("give either [grid] or [search]")
+        return self
+
+    @model_validator(mode="after")
+    def _new_seeds_are_new(self) -> SweepCard:
+        if self.search is not None and (both := sorted({*self.seeds} & {*self.search.tuning_seeds})):
+            raise ValueError(
+                f"seeds: {both[0]} is one of search.tuning_seeds; what a search chose is tried on new ones"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _dimensions_are_whole(self) -> SweepCard:
+        for method in self.methods:
+            for name in self.space_of(method):
+                if name in (*RESERVED, "backbone", "profile"):
+                    raise ValueError(
+                        f"search.space: '{name}' is no dimension: a search is of one method on one of each"
+                    )
         return self
 
     @model_validator(mode="after")
@@ -187,6 +230,13 @@ class SweepCard(Card):
     def factors_of(self, method: str) -> dict[str, Any]:
         """The factors of one method alone."""
         return flat((self.grid or {})[method]) if self._of_method(method) else {}
+
+    def space_of(self, method: str) -> dict[str, SearchDimension]:
+        """What a search varies for a method beyond the method card's own dimensions, and in their place."""
+        space = self.search.space if self.search is not None else {}
+        shared = {name: value for name, value in space.items() if name not in self.methods}
+        own = space.get(method, {}) if method in self.methods else {}
+        return SPACE.validate_python({**shared, **own})
 
     @property
     def own_factors(self) -> set[str]:

@@ -45,6 +45,7 @@ class Options:
     folds: tuple[int, ...] | None = None
     epochs: int | None = None
     limit: int | None = None
+    trials: int | None = None
     allow_pickle: bool | None = None
 
 
@@ -73,7 +74,7 @@ def points(card: SweepCard, options: Options) -> list[Point]:
     chosen = []
     for benchmark, method in product(options.benchmarks or card.benchmarks, options.methods or card.methods):
         for levels in _combinations(card, {"benchmark": benchmark, "method": method}):
-            request, choice = _request(card, options, levels)
+            request, choice = request_of(card, options, levels)
             names = {"benchmark": choice.benchmark, "method": choice.methods[0].name}
             chosen.append(Point({**levels, **names}, request, choice))
     if not chosen:
@@ -84,6 +85,8 @@ def points(card: SweepCard, options: Options) -> list[Point]:
 def quick(card: SweepCard, options: Options) -> tuple[SweepCard, Options]:
     """The small version of a study; what the command line says comes before it."""
     small = card.quick
+    if card.search is not None:
+        return card, _small_options(card, options, {"trials": small.trials, "seeds": small.seeds or card.seeds[:1]})
     grid = {**card.factors, **{name: own for name in card.methods if (own := card.factors_of(name))}}
     for name, levels in small.grid.items():
         if name in card.methods:
@@ -94,12 +97,18 @@ def quick(card: SweepCard, options: Options) -> tuple[SweepCard, Options]:
     points = tuple(point for point in card.point if "arm" not in point or point["arm"] in arms)
     changes = {"grid": grid, "arms": arms, "point": points, "seeds": small.seeds or card.seeds[:1]}
     shrunk = check(SweepCard, {**card.model_dump(exclude={"quick"}, exclude_unset=True), **changes}, "[quick]")
+    return shrunk, _small_options(card, options, {})
+
+
+def _small_options(card: SweepCard, options: Options, own: Mapping[str, Any]) -> Options:
+    """What the quick version says, and the command line before it."""
+    small = card.quick
     given = {name: value for name, value in vars(options).items() if value is not None}
     of_card = {name: getattr(small, name) for name in ("benchmarks", "methods", "backbone", "folds", "epochs", "limit")}
     if options.benchmarks is not None and options.folds is None and small.folds:
         folds = [choose(Request((), name)).card.protocol.folds for name in options.benchmarks]
         of_card["folds"] = tuple(fold for fold in small.folds if fold <= min(folds)) or (1,)
-    return shrunk, replace(options, **{**of_card, **given})
+    return replace(options, **{**of_card, **own, **given})
 
 
 def show(level: Any) -> str:
@@ -133,7 +142,7 @@ def _matches(levels: Levels, pattern: Mapping[str, Any]) -> bool:
     )
 
 
-def _request(card: SweepCard, options: Options, levels: Levels) -> tuple[Request, Choice]:
+def request_of(card: SweepCard, options: Options, levels: Levels) -> tuple[Request, Choice]:
     """The runs of a combination, as if asked for by flags."""
     settings = dict(levels)
     benchmark, method = settings.pop("benchmark"), settings.pop("method")

@@ -102,8 +102,11 @@ def surroundings(device: torch.device) -> dict[str, Any]:
 
 def _meta_info(planned: PlannedRun, workbench: Workbench, split: Split, system: dict[str, Any]) -> MetaInfo:
     description = workbench.source.description
+    method_info = {"name": planned.method, "settings": planned.settings, "overrides": planned.overrides}
+    if planned.search:
+        method_info["search"] = planned.search
     return MetaInfo(
-        method_info={"name": planned.method, "settings": planned.settings, "overrides": planned.overrides},
+        method_info=method_info,
         model_info={
             "name": planned.backbone,
             "note": description.note,

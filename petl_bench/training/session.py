@@ -9,8 +9,12 @@ from petl_bench.checkpoints import Checkpoint
 from petl_bench.training.progress import Progress
 
 
+class StoppedError(Exception):
+    """Raised by a listener: the run is not to go on."""
+
+
 class Listener(Protocol):
-    """Told how a run goes."""
+    """Told how a run goes. ``epoch`` may raise StoppedError."""
 
     def epoch(self, epoch: int, log: dict[str, float]) -> None: ...
     def remark(self, text: str) -> None: ...
@@ -44,7 +48,7 @@ class Session:
         self._complained = False
 
     def take_up(self, progress: Progress) -> None:
-        """Go on from the checkpoint, where there is one that fits."""
+        """Go on from the checkpoint, where there is one that fits; the listener is told of the epochs done."""
         kept = self.checkpoint.load() if self.checkpoint is not None else None
         if kept is None:
             return
@@ -54,6 +58,8 @@ class Session:
             self.seconds_before = facts["seconds"]
             self.earlier = [*facts["earlier"], {"epochs": progress.epoch, **facts["where"]}]
             self.listener.remark(f"goes on after epoch {progress.epoch}")
+            for log in progress.logs:
+                self.listener.epoch(int(log["epoch"]), log)
 
     def put_down(self, progress: Progress) -> None:
         """Keep a checkpoint where one is due. One that cannot be written stops no run."""

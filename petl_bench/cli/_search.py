@@ -1,0 +1,155 @@
+"""How ``sweep`` runs a card that is a search: plan, conduct, try the winners under new seeds, write the page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from petl_bench.cli._options import count
+from petl_bench.cli._screen import Screen
+from petl_bench.errors import UserError
+from petl_bench.sweeps.grid import Options, show
+
+if TYPE_CHECKING:
+    from petl_bench.card_files import CardFile
+    from petl_bench.execution import Execution
+    from petl_bench.plan import PlannedRun
+    from petl_bench.sweeps.card import SweepCard
+    from petl_bench.sweeps.search.target import Target
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the command line says of a search. ``mark``: in what it is another one than its card's."""
+
+    file: CardFile
+    options: Options
+    results: Path
+    page: Path
+    mark: str
+    storage: str | None
+    retry_failed: bool
+    plan_only: bool
+
+
+class SearchScreen(Screen):
+    """A search's reporter: one line per trial. What runs made of test clips is not shown."""
+
+    def search_begins(self, title: str, wanted: int, finished: int, epochs: int) -> None:
+        self.wanted, self.epochs = wanted, epochs
+        self.others: int | None = None
+        self.epochs_done.clear()
+        self._hide_all()
+        self.say(f"{title}: {count(wanted, 'trial')}, {finished} on record")
+
+    def run_ended(self, run: PlannedRun) -> None:
+        self._hide(run)
+        self.epochs_done[run.key] = run.spec.training.epochs
+
+    def trial_ended(self, number: int, finished: int, levels: dict[str, Any], outcome: str) -> None:
+        said = ", ".join(
+            f"{name} {level:.3g}" if isinstance(level, float) else f"{name} {show(level)}"
+            for name, level in levels.items()
+        )
+        self.say(f"[{finished}/{self.wanted}] trial {number}: {outcome} ({said})")
+
+    def others_try(self, trials: int) -> None:
+        if trials != self.others:
+            self.say(f"waiting for {count(trials, 'trial')} that other processes conduct")
+        self.others = trials
+
+    def _hide_all(self) -> None:
+        for name in list(self.tasks):
+            self.progress.remove_task(self.tasks.pop(name))
+
+
+def run_search(card: SweepCard, asked: Asked, execution: Execution) -> None:
+    """Raises UserError where a name or a setting is wrong, or no data is here; exits with 1 where runs failed."""
+    from petl_bench.card_files import check
+    from petl_bench.results import ResultsTree
+    from petl_bench.sweeps.card import SweepCard
+    from petl_bench.sweeps.search.target import open_workbenches, targets
+
+    if (trials := asked.options.trials) is not None:
+        data = card.model_dump(exclude_unset=True)
+        data["search"] = {**data["search"], "trials": trials}
+        card = check(SweepCard, data, str(asked.file.path))
+    try:
+        found = targets(card, asked.options)
+        open_workbenches(found, execution.devices[0])
+    except UserError as error:
+        raise UserError(f"{asked.file.path}: {error}") from error
+    if asked.options.data_dir is not None and len({target.benchmark for target in found}) > 1:
+        raise UserError("--data-dir: the search has several data sets; set PETL_BENCH_DATA to their parent")
+    tree = ResultsTree(asked.results)
+    print(f"{card.title}\n")
+    for line in _plan(found):
+        print(line)
+    if asked.plan_only:
+        return
+    here = [target for target in found if target.workbench is not None]
+    if not here:
+        raise UserError(found[0].lacking)
+    _conduct(card, asked, execution, tree, here, [target for target in found if target.workbench is None])
+
+
+def _conduct(
+    card: SweepCard, asked: Asked, execution: Execution, tree: Any, here: Sequence[Target], absent: Sequence[Target]
+) -> None:
+    from rich.console import Console
+
+    from petl_bench.files import writing
+    from petl_bench.index import read_runs
+    from petl_bench.runner import run_plan
+    from petl_bench.sweeps.search.study import journal_of, open_storage, search
+    from petl_bench.sweeps.tuned.answers import evaluation_of
+    from petl_bench.sweeps.tuned.page import write_page
+
+    tree.prepare()
+    storage = open_storage(asked.storage, journal_of(tree, asked.file.name))
+    failed, results = [], []
+    with SearchScreen(Console()) as screen:
+        for target in here:
+            searched = search(target, storage, tree, screen, execution, retry_failed=asked.retry_failed)
+            evaluation = evaluation_of(searched)
+            assert target.workbench is not None
+            screen.say(f"{target.title}: its winners and its card under seeds that the search did not use")
+            plan = tuple(evaluation.runs)
+            outcome = run_plan(plan, target.workbench, tree, screen, execution, retry_failed=asked.retry_failed)
+            failed += outcome.failed
+            results.append((searched, evaluation))
+    lines = [f"{target.title}: not run here, {target.lacking}" for target in absent]
+    lines += [f"failed: {run.title}: {reason}" for run, reason in failed]
+    indexed = {run.record.run_info.run_key: run for run in read_runs(tree)[0]}
+    with writing(f"--out {asked.page.parent}"):
+        for path in write_page(card, results, indexed, tree.run_folders(), asked.page, asked.mark, lines):
+            print(path)
+    for target in absent:
+        typer.echo(f"petl-bench: not run: {target.lacking}", err=True)
+    if failed:
+        screen.list_failures(failed)
+    if failed or absent:
+        raise typer.Exit(1)
+
+
+def _plan(found: Sequence[Target]) -> list[str]:
+    """What would be run, a line per method and benchmark, and the dimensions below it."""
+    from petl_bench.sweeps.search.space import show_dimension
+
+    lines = []
+    for target in found:
+        trials, folds, seeds = target.search.trials, len(target.folds), len(target.seeds)
+        after = f"then up to {(3 if folds > 1 else 2) * folds * seeds} under new seeds"
+        lines.append(
+            f"{target.title}: {count(trials, 'trial')} ({target.search.sampler}, pruner {target.search.pruner}) of "
+            f"{count(target.runs_per_trial, 'run')}, {after}"
+            + (f"; not here: {target.lacking}" if target.lacking else "")
+        )
+        lines += [f"  {name}: {show_dimension(dimension)}" for name, dimension in target.space.dimensions.items()]
+    if len(found) > 1:
+        lines.append(f"every method has the same budget: {count(found[0].search.trials, 'trial')}")
+    return lines

@@ -1,0 +1,279 @@
+"""Searches as real runs: the mini backbone on generated clips."""
+
+from __future__ import annotations
+
+import ast
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from optuna.trial import FrozenTrial, TrialState
+
+import petl_bench.sweeps.search
+from petl_bench.card_files import check
+from petl_bench.execution import Execution
+from petl_bench.plan import PlannedRun
+from petl_bench.records import read_record
+from petl_bench.results import ResultsTree
+from petl_bench.sweeps.card import SweepCard
+from petl_bench.sweeps.grid import Options
+from petl_bench.sweeps.search.ledger import CAUSE, RUNS, is_lost
+from petl_bench.sweeps.search.samplers import grid_of
+from petl_bench.sweeps.search.storage import open_journal
+from petl_bench.sweeps.search.study import Searched, ledger_of, search
+from petl_bench.sweeps.search.target import Target, open_workbenches, targets
+from tests.studies import IN_PROCESS, Log
+
+SPACE = {"lr": {"low": 1e-3, "high": 1e-1, "log": True}}
+SMALL = Options(folds=(1, 2), epochs=1, limit=2)
+
+
+class SearchLog(Log):
+    """A search's reporter that remembers."""
+
+    def __init__(self, **of_log: Any) -> None:
+        super().__init__(**of_log)
+        self.trials: list[tuple[int, str]] = []
+        self.epochs = 0
+
+    def search_begins(self, title: str, wanted: int, finished: int, epochs: int) -> None: ...
+    def run_ended(self, run: PlannedRun) -> None: ...
+    def others_try(self, trials: int) -> None: ...
+
+    def epoch(self, run: PlannedRun, epoch: int, log: dict[str, float]) -> None:
+        self.epochs += 1
+
+    def trial_ended(self, number: int, finished: int, levels: dict[str, Any], outcome: str) -> None:
+        self.trials.append((number, outcome))
+
+
+def target_of(options: Options = SMALL, method: str = "linear", **of_search: Any) -> Target:
+    of_search = {"trials": 4, "sampler": "random", "space": SPACE, **of_search}
+    data = {"title": "x", "benchmarks": ["synthetic"], "methods": [method], "search": of_search}
+    found = targets(check(SweepCard, data, "card"), options)
+    open_workbenches(found, "cpu")
+    return found[0]
+
+
+def good_ones_first(options: Options) -> Target:
+    """A search with a pruner over learning rates, the last two of which are far too low."""
+    space = {"lr": {"choices": [0.02, 0.021, 0.022, 0.023, 0.024, 1e-7, 1.1e-7]}}
+    for seed in range(1000):
+        target = target_of(options, trials=7, pruner="epoch:median", space=space, sampler="grid", seed=seed)
+        if all(values["lr"] < 1e-3 for values in grid_of(target.search, target.study, target.space)[-2:]):
+            return target
+    raise AssertionError("no such order")
+
+
+def conduct(
+    root: Path, target: Target, log: SearchLog | None = None, execution: Execution = IN_PROCESS, **more: Any
+) -> Searched:
+    tree = ResultsTree(root)
+    return search(target, open_journal(root / "a.journal"), tree, log or SearchLog(), execution, **more)
+
+
+def states(found: Searched) -> list[str]:
+    return [trial.state.name for trial in found.trials]
+
+
+def told(trial: FrozenTrial) -> tuple[Any, ...]:
+    """A trial without when and under which number it was tried."""
+    runs = [{name: run[name] for name in ("fold", "seed", "metrics", "parameters")} for run in trial.user_attrs[RUNS]]
+    return trial.params, trial.values, json.dumps(runs)
+
+
+def test_a_trial_is_ordinary_runs_and_its_value_their_mean_on_validation(tmp_path: Path) -> None:
+    log = SearchLog()
+    found = conduct(tmp_path, target_of(), log)
+    assert states(found) == ["COMPLETE"] * 4
+    assert len(log.started) == 8
+    folders = ResultsTree(tmp_path).run_folders()
+    assert len(folders) == 8
+    by_rate: dict[float, list[float]] = {}
+    for folder in folders.values():
+        record = read_record(folder)
+        assert record.spec.seed == 1000
+        by_rate.setdefault(record.spec.training.optimizer.lr, []).append(
+            record.train_info.metrics["validation"]["accuracy"]
+        )
+    for trial in found.trials:
+        assert trial.value == pytest.approx(np.mean(by_rate[trial.params["lr"]]))
+        assert [run["fold"] for run in trial.user_attrs[RUNS]] == [1, 2]
+
+
+def test_a_search_that_is_complete_trains_nothing_more_and_a_longer_one_goes_on(tmp_path: Path) -> None:
+    first = conduct(tmp_path, target_of())
+    log = SearchLog()
+    assert [told(trial) for trial in conduct(tmp_path, target_of(), log).trials] == list(map(told, first.trials))
+    assert log.started == []
+    longer = conduct(tmp_path, target_of(trials=5), log)
+    assert len(log.started) == 2
+    assert list(map(told, longer.trials))[:4] == list(map(told, first.trials))
+
+
+def test_another_space_or_objective_is_another_study(tmp_path: Path) -> None:
+    names = {
+        target_of(**changes).study
+        for changes in (
+            {}, {"space": {"lr": {"low": 1e-3, "high": 2e-1, "log": True}}}, {"objective": "loss"}, {"seed": 1},
+            {"tuning_seeds": [7]}, {"sampler": "tpe"}, {"pruner": "epoch:median"},
+        )
+    }  # fmt: skip
+    assert len(names) == 7
+    assert target_of(replace(SMALL, epochs=2)).study not in names
+    assert target_of(trials=99).study in names
+
+
+def test_an_interrupted_search_ends_as_one_that_was_not(tmp_path: Path) -> None:
+    whole = conduct(tmp_path / "whole", target_of())
+    for after in (1, 2, 0, 3):
+        with pytest.raises(KeyboardInterrupt):
+            conduct(tmp_path / "stopped", target_of(), SearchLog(interrupt_after=after))
+    stopped = conduct(tmp_path / "stopped", target_of())
+    assert sorted(map(str, map(told, stopped.trials))) == sorted(map(str, map(told, whole.trials)))
+    assert len(ResultsTree(tmp_path / "stopped").run_folders()) == 8
+    assert sum(map(is_lost, stopped.study.get_trials())) == 4
+    assert not list((tmp_path / "stopped" / ".claims").glob("*"))
+
+
+def test_winners_are_chosen_by_fold_and_over_all(tmp_path: Path) -> None:
+    found = conduct(tmp_path, target_of(trials=6, objective="loss"))
+    by_fold = {
+        fold: min(found.trials, key=lambda t: t.user_attrs[RUNS][fold - 1]["metrics"]["loss"]).number for fold in (1, 2)
+    }
+    assert {winner.fold: winner.number for winner in found.by_fold} == by_fold
+    assert found.pooled
+    assert found.pooled.number == min(found.trials, key=lambda trial: trial.value or 0).number
+    assert found.pooled.score == found.study.best_value
+
+
+def test_what_runs_make_of_test_clips_changes_no_proposal_and_no_winner(tmp_path: Path) -> None:
+    """Test logits and metrics of every run on record are replaced by nonsense; the search goes on as before."""
+    for name, spoilt in (("as-is", False), ("spoilt", True)):
+        conduct(tmp_path / name, target_of(trials=12, sampler="tpe"))
+        if spoilt:
+            for folder in ResultsTree(tmp_path / name).run_folders().values():
+                record = json.loads((folder / "run.json").read_text())
+                record["train_info"]["metrics"]["test"] = dict.fromkeys(record["train_info"]["metrics"]["test"], 0.0)
+                (folder / "run.json").write_text(json.dumps(record))
+                with np.load(folder / "predictions.npz") as arrays:
+                    kept = dict(arrays)
+                kept["test_logits"] = -kept["test_logits"]
+                np.savez(folder / "predictions.npz", **kept)
+    one, other = (conduct(tmp_path / name, target_of(trials=14, sampler="tpe")) for name in ("as-is", "spoilt"))
+    assert list(map(told, one.trials)) == list(map(told, other.trials))
+    assert (one.by_fold, one.pooled) == (other.by_fold, other.pooled)
+
+
+def test_the_search_reads_records_through_the_narrow_view_alone() -> None:
+    folder = Path(petl_bench.sweeps.search.__file__).parent
+    for path in folder.glob("*.py"):
+        tree = ast.parse(path.read_text())
+        modules = {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+        modules |= {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+        outside = {"petl_bench.index", "petl_bench.records"} | {m for m in modules if "leaderboard" in m}
+        if path.name != "validation.py":
+            assert not modules & outside, f"{path.name} imports {modules & outside}"
+        assert '"test"' not in path.read_text()
+        assert "test_" not in path.read_text()
+
+
+def test_epochs_are_pruned_and_a_pruned_run_is_never_done(tmp_path: Path) -> None:
+    log = SearchLog()
+    options = replace(SMALL, epochs=4)
+    found = conduct(tmp_path, good_ones_first(options), log)
+    pruned = [trial for trial in found.trials if trial.state == TrialState.PRUNED]
+    assert pruned
+    assert log.epochs < 7 * 2 * 4
+    runs = {read_record(folder).spec.training.optimizer.lr for folder in ResultsTree(tmp_path).run_folders().values()}
+    for trial in pruned:
+        assert trial.params["lr"] not in runs or len(trial.user_attrs[RUNS]) == 1
+        assert trial.intermediate_values
+    assert not list((tmp_path / ".checkpoints").glob("*"))
+    for trial in found.trials:
+        steps = sorted(trial.intermediate_values)
+        assert steps == list(range(1, len(steps) + 1))
+        values = [trial.intermediate_values[step] for step in steps]
+        assert values == sorted(values)
+    assert all(winner.number not in [trial.number for trial in pruned] for winner in found.by_fold)
+
+
+def test_a_pruned_search_is_the_same_in_a_worker_process(tmp_path: Path) -> None:
+    options = replace(SMALL, epochs=3)
+    target = good_ones_first(options)
+    here = conduct(tmp_path / "here", target)
+    there = conduct(tmp_path / "there", target, execution=Execution(executor="local", threads=1))
+    assert states(here) == states(there)
+    assert [trial.intermediate_values.keys() for trial in here.trials] == [
+        trial.intermediate_values.keys() for trial in there.trials
+    ]
+    assert not list((tmp_path / "there" / ".checkpoints").glob("*"))
+
+
+def test_folds_are_pruned_by_wilcoxon(tmp_path: Path) -> None:
+    options = replace(SMALL, folds=(1, 2, 3, 4, 5), epochs=2)
+    space = {"lr": {"choices": [1e-2, 1e-8, 1.1e-8, 1.2e-8]}}
+    log = SearchLog()
+    found = conduct(
+        tmp_path, target_of(options, pruner="fold:wilcoxon", objective="loss", space=space, sampler="grid"), log
+    )
+    for trial in found.trials:
+        assert sorted(trial.intermediate_values) == list(range(len(trial.user_attrs[RUNS])))
+        if trial.state == TrialState.PRUNED:
+            assert 3 <= len(trial.user_attrs[RUNS]) < 5
+    assert "PRUNED" in states(found)
+
+
+def test_two_objectives_are_accuracy_and_trained_parameters(tmp_path: Path) -> None:
+    space = {"rank": {"choices": [1, 2, 4, 8]}}
+    found = conduct(
+        tmp_path, target_of(method="lora", trials=8, sampler="nsga2", population=4, space=space, only=["rank"])
+    )
+    ranks = {trial.params["rank"]: trial.values[1] for trial in found.trials}
+    assert len(ranks) > 1
+    assert sorted(ranks.values()) == [ranks[rank] for rank in sorted(ranks)]
+    assert found.study.best_trials
+
+
+def test_a_trial_that_fails_counts_and_says_why(tmp_path: Path) -> None:
+    space = {"lr": {"choices": [1e-2, 1e3]}, "betas": {"choices": [[0.9, 0.98]]}}
+    target = target_of(method="full", trials=2, space=space, sampler="grid", objective="loss")
+    found = conduct(tmp_path, target)
+    causes = [trial.user_attrs.get(CAUSE, "") for trial in found.trials]
+    assert sorted(states(found)) == ["COMPLETE", "FAIL"]
+    assert any("NotFiniteError" in cause for cause in causes)
+    log = SearchLog()
+    assert states(conduct(tmp_path, target, log)) == states(found)
+    assert log.started == []
+
+
+def test_combinations_that_are_not_allowed_are_failed_trials(tmp_path: Path) -> None:
+    space = {"norm": {"choices": ["layer", "batch"]}, "reduction_rate": {"choices": [16, 64]}}
+    target = target_of(method="conformer", trials=4, space=space, sampler="grid", only=list(space))
+    found = conduct(tmp_path, target)
+    assert sorted(states(found)) == ["COMPLETE", "COMPLETE", "COMPLETE", "FAIL"]
+    failed = next(trial for trial in found.trials if trial.state == TrialState.FAIL)
+    assert failed.params["norm"] == "layer"
+    assert "not allowed: conformer: norm = 'layer' over fewer than 3 channels" in failed.user_attrs[CAUSE]
+
+
+def test_two_processes_conduct_one_search(tmp_path: Path) -> None:
+    """Here: the second takes its turn while the first is in the middle of a trial."""
+    inner: list[Searched] = []
+
+    class Meddling(SearchLog):
+        def run_started(self, run: PlannedRun) -> None:
+            super().run_started(run)
+            if len(self.started) == 2 and not inner:
+                ledger = ledger_of(target_of(), open_journal(tmp_path / "a.journal"), ResultsTree(tmp_path))
+                going = ledger.ask()
+                assert going
+                assert going.number == 1
+                ledger.fail(going, "meddled")
+                inner.append(going)  # type: ignore[arg-type]
+
+    found = conduct(tmp_path, target_of(), Meddling())
+    assert states(found) == ["COMPLETE", "FAIL", "COMPLETE", "COMPLETE"]
