@@ -63,6 +63,8 @@ class Claim:
     def release(self) -> None:
         """Give the claim up, with what is left of earlier owners'."""
         self._released.set()
+        if not self._is_ours():
+            return
         for generation, path in _generations(self._path.parent, self.name):
             if generation <= self.generation:
                 with suppress(OSError):
@@ -76,8 +78,16 @@ class Claim:
 
     def _keep(self, beat: float) -> None:
         while not self._released.wait(beat):
-            with suppress(OSError):  # taken over while this process was paused, or the file system is away
+            with suppress(OSError):  # the file system is away
+                if not self._is_ours():
+                    return  # taken over and released while this process was paused; it may be another's by now
                 os.utime(self._path)
+
+    def _is_ours(self) -> bool:
+        try:
+            return _read_owner(self._path.read_text("utf-8", errors="replace")) == Owner.this()
+        except FileNotFoundError:
+            return False
 
 
 class Claims:
@@ -107,6 +117,13 @@ class Claims:
         """Who holds a living claim to ``name``."""
         return self._latest(name)[1]
 
+    def clear(self, name: str) -> None:
+        """Remove what is left of claims to ``name`` that nobody holds any more."""
+        if self.owner(name) is None:
+            for _, path in _generations(self.folder, name):
+                with suppress(OSError):
+                    path.unlink()
+
     def left_over(self) -> Iterator[Path]:
         """Files of claims that nobody holds any more."""
         names = {path.name.rpartition(".")[0] for path in self.folder.glob("*.*")}
@@ -125,7 +142,7 @@ class Claims:
                 touched, owner = os.fstat(file.fileno()).st_mtime, _read_owner(file.read(4096))
         except OSError:
             return generation, None  # released between two looks
-        is_silent = self._now() - touched > self.silent
+        is_silent = abs(self._now() - touched) > self.silent  # one from the future is of a clock that was wrong
         return generation, None if is_silent or owner.is_gone else owner
 
     def _now(self) -> float:

@@ -14,9 +14,18 @@ class AbsentError(UserError):
     """Data or weights that are not on this machine, and how to get them."""
 
 
+class DamagedCacheError(UserError):
+    """Something of the cache that was damaged, and is removed to be made anew."""
+
+
 def one_line(error: BaseException) -> str:
-    """An exception's type and message without line breaks, at most 300 characters."""
-    return " ".join(f"{type(error).__name__}: {error}".split())[:300]
+    """An exception's type and message without line breaks, at most 300 characters, whatever the message is."""
+    try:
+        message = str(error)
+    except Exception as second:
+        message = f"(no message: {type(second).__name__})"
+    text = " ".join(f"{type(error).__name__}: {message}".split())[:300]
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def nearest(given: str, allowed: Iterable[str]) -> str:

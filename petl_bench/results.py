@@ -40,6 +40,7 @@ class ResultsTree:
         """Create the folder and prove that it can be written to. Raises UserError."""
         try:
             (self.root / UNFINISHED).mkdir(parents=True, exist_ok=True)
+            self.claims.folder.mkdir(exist_ok=True)
             with tempfile.TemporaryFile(dir=self.root / UNFINISHED):
                 pass
         except OSError as error:
@@ -138,7 +139,7 @@ class ResultsTree:
     def _numbered_failures(self, pattern: str = "*.json") -> Iterator[tuple[int, str, Path]]:
         for path in (self.root / FAILED).glob(pattern):
             key, _, number = path.stem.partition(".")
-            if number.isdigit():
+            if number.isascii() and number.isdigit():
                 yield int(number), key, path
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import chdir, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Literal
@@ -13,7 +14,7 @@ from pydantic import BaseModel, Field
 
 from petl_bench.checkpoints import Checkpoint
 from petl_bench.claims import Owner
-from petl_bench.errors import UserError
+from petl_bench.errors import DamagedCacheError, UserError, one_line
 from petl_bench.execution import Execution
 from petl_bench.plan import PlannedRun
 from petl_bench.records import DamagedError, Failure, RunRecord, read_failure, read_record
@@ -21,6 +22,9 @@ from petl_bench.results import ResultsTree
 from petl_bench.training.run import train_run
 from petl_bench.training.session import Listener, StoppedError
 from petl_bench.workbench import Workbench
+
+LONGEST_TRACEBACK = 100_000
+"""Characters, from its end, that the record of a failure keeps."""
 
 
 class Trained(BaseModel):
@@ -88,9 +92,12 @@ def take_up(task: Task, workbench: Workbench, tree: ResultsTree, execution: Exec
             return Failed(reason=f"failed in another process: {earlier_reason(tree.failures().get(run.key))}")
         checkpoint = Checkpoint(tree.checkpoint(run.key), run.key, execution.checkpoint_every)
         try:
-            finished = train_run(run, workbench, listener, execution=execution, checkpoint=checkpoint)
+            with chdir(os.curdir):  # wherever a method goes
+                finished = train_run(run, workbench, listener, execution=execution, checkpoint=checkpoint)
         except StoppedError:
             result: Result = Stopped()
+        except DamagedCacheError:
+            raise
         except Exception as error:
             result = file_failure(tree, run, error)
         except SystemExit as error:  # from a method's code: one run may not end the others
@@ -136,12 +143,13 @@ def earlier_reason(path: Path | None) -> str:
 
 def file_failure(tree: ResultsTree, run: PlannedRun, error: Exception) -> Failed:
     """File why a run failed. Raises UserError where that cannot be written."""
-    reason = f"{type(error).__name__}: {error}".partition("\n")[0]
+    reason = one_line(error)
+    whole = "".join(traceback.format_exception(error))[-LONGEST_TRACEBACK:]
     failure = Failure(
         run_key=run.key,
         title=run.title,
         error=reason,
-        traceback="".join(traceback.format_exception(error)),
+        traceback=whole.encode("utf-8", "backslashreplace").decode("utf-8"),
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
         spec=run.spec,
     )

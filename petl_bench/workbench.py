@@ -15,6 +15,7 @@ from petl_bench.backbones.base import Backbone
 from petl_bench.backbones.resolve import BackboneSource, resolve
 from petl_bench.benchmarks.augment import clip_numbers
 from petl_bench.benchmarks.dataset import Dataset, open_dataset
+from petl_bench.benchmarks.feature_table import FeatureTable
 from petl_bench.benchmarks.features import Progress, features_of, notes_on_clips
 from petl_bench.benchmarks.splits import Split, split
 from petl_bench.cards import BenchmarkCard, Features
@@ -88,12 +89,12 @@ class Workbench:
             notes.append(f"backbone {self.source.label}: {self.source.description.note}")
         return notes
 
-    def features(self, features: Features, progress: Progress | None = None) -> npt.NDArray[np.float32]:
+    def features(self, features: Features, progress: Progress | None = None) -> FeatureTable:
         """Log-mel of all clips, ``[clips, frames, bins]``, memory-mapped, not normalised."""
         key = ("features", features.frames, features.bins)
         if key not in self._kept:
             self._kept[key] = features_of(self.dataset, features, progress)
-        kept: npt.NDArray[np.float32] = self._kept[key]
+        kept: FeatureTable = self._kept[key]
         return kept
 
     def statistics(self, features: Features, fold: int, clips: npt.NDArray[np.int64]) -> tuple[float, float]:

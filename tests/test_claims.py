@@ -183,3 +183,34 @@ def test_what_nobody_holds_is_left_over(claims: Claims) -> None:
     (claims.folder / "gone.1").write_text(json.dumps(vars(replace(Owner.this(), began="0"))))
     with held(claims):
         assert [path.name for path in claims.left_over()] == ["gone.1"]
+
+
+def test_an_owner_that_wakes_leaves_the_next_owner_s_claim_alone(claims: Claims) -> None:
+    """It was taken over, released and taken anew under the same name meanwhile."""
+    slept = held(claims)
+    path = claims.folder / "run.1"
+    other = {**json.loads(path.read_text()), "pid": os.getpid() + 1, "machine": "another", "host": "far"}
+    path.write_text(json.dumps(other))
+    os.utime(path)
+    slept.release()
+    assert path.is_file()
+    assert str(claims.owner("run")) == f"process {os.getpid() + 1} on far"
+
+
+def test_a_claim_from_the_future_is_silent(claims: Claims) -> None:
+    held(claims)
+    path = claims.folder / "run.1"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "machine": "another"}))
+    os.utime(path, (time.time() + 3600, time.time() + 3600))
+    assert claims.owner("run") is None
+
+
+def test_what_a_dead_owner_left_is_cleared_and_what_a_living_one_has_is_not(claims: Claims) -> None:
+    claim = held(claims)
+    claims.clear("run")
+    assert claims.owner("run") is not None
+    path = claims.folder / "run.1"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "began": "1"}))
+    claims.clear("run")
+    assert not path.exists()
+    claim.release()

@@ -149,3 +149,10 @@ def test_a_folder_that_cannot_be_written_to_is_one_clear_line(tmp_path: Path) ->
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="--results .*file.*cannot be written to"):
         ResultsTree(tmp_path / "file").prepare()
+
+
+def test_files_beside_failures_are_not_counted(tmp_path: Path) -> None:
+    tree = ResultsTree(tmp_path)
+    (tmp_path / "failed").mkdir()
+    (tmp_path / "failed" / "abc.².json").write_text("{}")
+    assert tree.failures() == {}

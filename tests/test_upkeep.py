@@ -85,7 +85,7 @@ def test_prune_deletes_leftovers_alone() -> None:
     (tree.root / "failed").mkdir()
     for name in (f"{folders[2].name}.1", f"{folders[2].name}.notes", "0123456789abcdef.1"):
         (tree.root / "failed" / f"{name}.json").write_text("{}")
-    (tree.root / ".claims").mkdir()
+    (tree.root / ".claims").mkdir(exist_ok=True)
     (tree.root / ".claims" / "dead.1").write_text(json.dumps(vars(replace(Owner.this(), began="0"))))
     (tree.root / ".checkpoints").mkdir()
     for name in (folders[2].name, "0123456789abcdef"):

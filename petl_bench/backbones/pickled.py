@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from petl_bench.errors import UserError, one_line
+from petl_bench.errors import UserError
 from petl_bench.locations import cache_folder, unwritable_cache
 
 PATTERN = "pytorch_model*.bin"
@@ -52,4 +52,7 @@ def _tensors_in(file: Path) -> dict[str, Tensor]:
         held = torch.load(file, map_location="cpu", weights_only=True)
         return {str(name): tensor.detach().clone().contiguous() for name, tensor in held.items()}
     except Exception as error:  # whatever a pickle of something else makes torch say
-        raise UserError(f"{file} holds more than tensors by name, or is damaged: {one_line(error)}") from error
+        raise UserError(
+            f"{file} holds more than tensors by name, or is damaged ({type(error).__name__}): save the model's "
+            "state_dict alone, or better as model.safetensors"
+        ) from error

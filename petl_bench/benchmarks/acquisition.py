@@ -16,6 +16,7 @@ from petl_bench.benchmarks.archives import BadArchiveError, unpack
 from petl_bench.benchmarks.dataset import Clip, FileLayout, Layout, scan_dataset
 from petl_bench.benchmarks.download import discard, download
 from petl_bench.cards import BenchmarkCard, Download
+from petl_bench.claims import Claims, Owner
 from petl_bench.errors import UserError
 from petl_bench.registry import LAYOUTS
 
@@ -64,15 +65,19 @@ def acquire(
     if keep_archive and kept.exists():
         raise UserError(f"--keep-archive: {kept} is there already; --from {kept} uses it")
     part = folder.with_name(f"{folder.name}.part")
-    download(published.archive, part, lambda done, total: progress("downloading", done, total, "bytes"))
-    try:
-        clips = _install(name, card, part, folder, progress)
-    except BadArchiveError:
-        discard(part)  # or the next call would take it for a good one
-        raise
-    if keep_archive:
-        part.rename(kept)
-    discard(part)
+    claim = Claims(folder.parent).take(f".{folder.name}.get")
+    if isinstance(claim, Owner):
+        raise UserError(f"{name}: {claim} gets it into {folder} now: wait for that, then go on")
+    with claim:
+        download(published.archive, part, lambda done, total: progress("downloading", done, total, "bytes"))
+        try:
+            clips = _install(name, card, part, folder, progress)
+        except BadArchiveError as error:
+            discard(part)  # or the next call would take it for a good one
+            raise BadArchiveError(str(error).replace(str(part), published.archive)) from error
+        if keep_archive:
+            part.rename(kept)
+        discard(part)
     return Acquired(clips, folder, kept if keep_archive else None)
 
 
@@ -132,6 +137,8 @@ def _install(name: str, card: BenchmarkCard, archive: Path, folder: Path, progre
                 folder.rmdir()
             root.rename(folder)
         except OSError as error:
+            if folder.is_dir():
+                return _already(name, card, folder).clips  # another process was quicker
             raise UserError(f"{folder} cannot be made ({error.strerror or error})") from error
     return len(clips)
 

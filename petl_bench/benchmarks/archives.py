@@ -25,6 +25,15 @@ from petl_bench.errors import UserError
 
 MOST_MEMBERS = 1_000_000
 LONGEST_NAME = 500
+EXTENSIONS = (
+    tarfile.XHDTYPE,
+    tarfile.XGLTYPE,
+    tarfile.SOLARIS_XHDTYPE,
+    tarfile.GNUTYPE_LONGNAME,
+    tarfile.GNUTYPE_LONGLINK,
+)
+LONGEST_EXTENSION = 2**20
+"""Bytes of a tar header that holds names and the like, which is read into memory."""
 MOST_AFTER_THE_END = 2**20
 """Bytes after a tar archive's end; tar itself fills up to 10 KB."""
 
@@ -189,7 +198,10 @@ class _StrictHeader(tarfile.TarInfo):
     @classmethod
     def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> _StrictHeader:
         try:
-            return super().frombuf(buf, encoding, errors)
+            info = super().frombuf(buf, encoding, errors)
+            if info.type in EXTENSIONS and info.size > LONGEST_EXTENSION:
+                raise tarfile.ReadError("a header is too long")
+            return info
         except tarfile.EOFHeaderError:  # type: ignore[attr-defined]
             raise  # the block of zeros that ends an archive
         except tarfile.HeaderError as error:

@@ -15,7 +15,7 @@ MOST_CHUNKS = 100_000
 UNKNOWN_FROM = 0x7FFF_0000
 """Lengths from here on, and 0, are what programs write into a header to which they cannot come back."""
 
-OGG_HEADER, OGG_LAST = 27, 4
+OGG_HEADER, OGG_FIRST, OGG_LAST = 27, 2, 4
 MPEG_RATES = (44_100, 48_000, 32_000)
 MPEG1_KBITS = (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320)
 MPEG2_KBITS = (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160)
@@ -135,6 +135,8 @@ def _ogg(file: BinaryIO, size: int) -> str:
         header = file.read(OGG_HEADER)
         if header[:4] != b"OggS"[: len(header)] or not header:
             return "" if last else "its last page is not marked as the end"
+        if last and len(header) == OGG_HEADER and header[5] & OGG_FIRST:
+            return "a second stream follows the first"
         lengths = file.read(header[26]) if len(header) == OGG_HEADER else b""
         at += OGG_HEADER + len(lengths) + sum(lengths)
         if len(header) < OGG_HEADER or len(lengths) < header[26] or at > size:

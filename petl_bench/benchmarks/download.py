@@ -28,6 +28,9 @@ ENOUGH = 2**20
 BACKOFF = 1.0
 """Seconds before the second attempt; doubled before every further one."""
 
+LONGEST_LENGTH = 20
+"""Digits of a Content-Length that is taken for one."""
+
 TIMEOUT = 60.0
 BLOCK = 2**16
 TEMPORARY = {408, 425, 429, 500, 502, 503, 504}
@@ -103,7 +106,7 @@ def _fetch(url: str, part: Path, progress: Progress) -> None:
 def _receive(response: HTTPResponse, now: _Source, before: _Source, part: Path, have: int, progress: Progress) -> None:
     """Write a response's body to ``part``, behind its ``have`` bytes where that is what the server sends."""
     length = response.headers.get("Content-Length", "")
-    total = int(length) if length.isdecimal() else None
+    total = int(length) if length.isdecimal() and len(length) < LONGEST_LENGTH else None
     if response.status == 206:
         sent = re.fullmatch(r"bytes (\d+)-\d+/(\d+)", response.headers.get("Content-Range", ""))
         if sent is None or int(sent[1]) != have or before.size not in (None, int(sent[2])):

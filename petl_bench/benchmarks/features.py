@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 from torchaudio.compliance.kaldi import get_mel_banks
@@ -17,6 +15,14 @@ from torchaudio.compliance.kaldi import get_mel_banks
 from petl_bench.benchmarks.audio import RATE, to_mono
 from petl_bench.benchmarks.clip_facts import ClipFacts, read_facts, write_facts
 from petl_bench.benchmarks.dataset import Clip, Dataset, Layout
+from petl_bench.benchmarks.feature_table import (
+    FeatureTable,
+    Shape,
+    open_table,
+    write_checksums,
+    write_clips,
+    write_header,
+)
 from petl_bench.canonical import digest
 from petl_bench.cards import Features
 from petl_bench.claims import Claims, Owner
@@ -50,7 +56,7 @@ def log_mel(waveforms: Tensor, bins: int = 128) -> Tensor:
     return energies.clamp_min(FLOOR).log()
 
 
-def features_of(dataset: Dataset, features: Features, progress: Progress | None = None) -> npt.NDArray[np.float32]:
+def features_of(dataset: Dataset, features: Features, progress: Progress | None = None) -> FeatureTable:
     """Log-mel of every clip, ``[clips, frames, bins]``, memory-mapped from the shared cache; made if absent.
 
     Of several processes that need them at once, one makes them and the others wait.
@@ -61,7 +67,7 @@ def features_of(dataset: Dataset, features: Features, progress: Progress | None 
     path = _cached(dataset, features)
     shape = (len(dataset.clips), features.frames, features.bins)
     claims = Claims(cache_folder() / "claims")
-    while (table := _mapped(path, shape)) is None:
+    while (table := _kept(path, shape)) is None:
         try:
             claim = claims.take(path.stem)
         except OSError as error:
@@ -70,9 +76,9 @@ def features_of(dataset: Dataset, features: Features, progress: Progress | None 
             time.sleep(LOOK_SECONDS)
             continue
         with claim:
-            if _mapped(path, shape) is None:
+            if _kept(path, shape) is None:
                 _extract(dataset, features, path, progress or (lambda done, total: None))
-                assert _mapped(path, shape) is not None
+                assert _kept(path, shape) is not None
     return table
 
 
@@ -118,31 +124,28 @@ def _cached(dataset: Dataset, features: Features) -> Path:
     return cache_folder() / "features" / f"{key}.npy"
 
 
-def _mapped(path: Path, shape: tuple[int, int, int]) -> npt.NDArray[np.float32] | None:
+def _kept(path: Path, shape: Shape) -> FeatureTable | None:
     """The cached table, or None where it or its facts are absent or damaged: they can be made anew."""
-    if read_facts(path.with_suffix(".json")) is None:
-        return None
-    try:
-        table: npt.NDArray[np.float32] = np.lib.format.open_memmap(path, mode="r")
-    except Exception:  # numpy raises many things over a damaged header
-        return None
-    return table if table.shape == shape and table.dtype == np.float32 and table.flags.c_contiguous else None
+    return None if read_facts(path.with_suffix(".json")) is None else open_table(path, shape)
 
 
 def _extract(dataset: Dataset, features: Features, path: Path, progress: Progress) -> None:
     shape = (len(dataset.clips), features.frames, features.bins)
-    done, facts = 0, ClipFacts()
+    done, facts, checksums = 0, ClipFacts(), list[int]()
     try:
+        for left in path.parent.glob(f".{path.name}.*"):  # by a process that died: nobody else is here
+            left.unlink(missing_ok=True)
         with whole_file(path) as temporary, temporary.open("wb") as file:
-            header = {"descr": "<f4", "fortran_order": False, "shape": shape}
-            np.lib.format.write_array_header_1_0(file, header)
+            write_header(file, shape)
             for batch in _equal_lengths(dataset, features):
                 mel = log_mel(torch.stack([read.waveform for _, read in batch]), features.bins)[:, : features.frames]
-                file.write(torch.nn.functional.pad(mel, (0, 0, 0, features.frames - mel.shape[1])).numpy().tobytes())
+                padded = torch.nn.functional.pad(mel, (0, 0, 0, features.frames - mel.shape[1]))
+                checksums += write_clips(file, padded.numpy())
                 for clip, read in batch:
                     facts = facts.and_of(clip.id, silent=read.silent, longer=read.longer)
                 done += len(batch)
                 progress(done, shape[0])
+            write_checksums(file, checksums)
             write_facts(path.with_suffix(".json"), facts)
     except OSError as error:
         raise unwritable_cache(path.parent, error) from error

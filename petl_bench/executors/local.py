@@ -148,6 +148,7 @@ class Local(Executor):
             self.reporter.remark(task.run, f"its worker ended ({cause}); the run is tried once more")
             again.append(task)
             return None
+        self.tree.claims.clear(task.run.key)
         error = WorkerDiedError(f"its worker ended twice, the second time {cause}")
         error.add_note("\n".join(["the last that the worker said:", *seat.last_lines]))
         return file_failure(self.tree, task.run, error)
@@ -165,7 +166,7 @@ class Local(Executor):
         """Start a worker in a session of its own: an interrupt from the terminal is for this process alone."""
         orders = Orders(
             opening=self.workbench.opening,
-            results=self.tree.root,
+            results=self.tree.root.absolute(),
             execution=self.execution,
             device=seat.device,
             threads=self.execution.threads or max(1, torch.get_num_threads() // len(self._seats)),

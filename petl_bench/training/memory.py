@@ -33,7 +33,10 @@ def smaller_parts(clips: int, *, batch_norm: bool, allowed: bool) -> int:
     """
     less = (clips + 1) // 2
     if clips == 1:
-        raise NoMemoryError("out of memory with one clip at a time; --gradient-checkpointing takes less")
+        raise NoMemoryError(
+            "out of memory with one clip at a time, or for the optimizer: --gradient-checkpointing takes less for "
+            "clips, and a method that trains fewer parameters less for the optimizer"
+        )
     if batch_norm and not allowed:
         raise NoMemoryError(
             f"out of memory with {clips} clips at a time. In parts of {less}, BatchNorm's statistics would be those of "

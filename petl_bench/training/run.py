@@ -92,7 +92,7 @@ def _train_once(
     backbone = workbench.backbone(spec)
     split = workbench.split(spec)
     inputs = Inputs(spec, workbench, split)
-    session = Session(listener, checkpoint, parts, surroundings(workbench.device))
+    session = Session(listener, checkpoint, parts, surroundings(workbench.device), allow_parts=execution.allow_parts)
     if workbench.device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(workbench.device)
     try:
@@ -174,7 +174,7 @@ def fit(spec: RunSpec, backbone: Backbone, inputs: Inputs, split: Split, session
                             raise NotFiniteError(f"loss is not finite at step {step} (epoch {epoch}): {cause}")
                         (loss * (len(indices) / len(batch))).backward()  # type: ignore[no-untyped-call]
                     total += loss.detach() * len(indices)
-                with fitting(len(batch), backbone):
+                with fitting(1, backbone):  # parts take nothing off what the optimizer keeps
                     progress.optimizer.step()
                 progress.schedule.step()
         train_time = time.perf_counter() - started

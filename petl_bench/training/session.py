@@ -6,6 +6,7 @@ import time
 from typing import Any, Protocol
 
 from petl_bench.checkpoints import Checkpoint
+from petl_bench.training.memory import sees_batches
 from petl_bench.training.progress import Progress
 
 
@@ -28,7 +29,10 @@ class Silence:
 
 
 class Session:
-    """``parts``: clips at a time, where a batch does not fit into memory. ``where``: what the run is trained on."""
+    """``parts``: clips at a time, where a batch does not fit into memory. ``where``: what the run is trained on.
+
+    ``allow_parts``: also where a BatchNorm sees them.
+    """
 
     def __init__(
         self,
@@ -36,11 +40,14 @@ class Session:
         checkpoint: Checkpoint | None = None,
         parts: int | None = None,
         where: dict[str, Any] | None = None,
+        *,
+        allow_parts: bool = False,
     ) -> None:
         self.listener = listener
         self.checkpoint = checkpoint
         self.parts = parts
         self.where = where or {}
+        self.allow_parts = allow_parts
         self.earlier: list[dict[str, Any]] = []
         """Where the run was before each stop, and the epochs done by then."""
         self.seconds_before = 0.0
@@ -48,11 +55,17 @@ class Session:
         self._complained = False
 
     def take_up(self, progress: Progress) -> None:
-        """Go on from the checkpoint, where there is one that fits; the listener is told of the epochs done."""
+        """Go on from the checkpoint, where there is one that fits; the listener is told of the epochs done.
+
+        One whose batches were in parts is left where these are not allowed any more.
+        """
         kept = self.checkpoint.load() if self.checkpoint is not None else None
         if kept is None:
             return
         tensors, facts = kept
+        if facts["parts"] is not None and not self.allow_parts and sees_batches(progress.backbone):
+            self.listener.remark("begins again: its checkpoint was made with --allow-parts")
+            return
         if progress.resume(tensors, facts):
             self.parts = facts["parts"]
             self.seconds_before = facts["seconds"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import stat
 import struct
@@ -246,3 +247,15 @@ def test_so_many_members_and_no_more(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(room, "MOST_MEMBERS", 2)
     with pytest.raises(BadArchiveError, match="'set/empty' is one more than 2"):
         try_to_unpack(tmp_path, tarred(FILES))
+
+
+@pytest.mark.parametrize("kind", [tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.GNUTYPE_LONGNAME])
+def test_a_header_that_would_fill_the_memory_is_refused(tmp_path: Path, kind: bytes) -> None:
+    member = entry("long", kind)
+    content = b"0" * 2**22
+    member.size = len(content)
+    archive = io.BytesIO()
+    with gzip.open(archive, "wb") as file:
+        file.write(entry("first").tobuf() + member.tobuf() + content + entry("a").tobuf() + bytes(1024))
+    with pytest.raises(BadArchiveError, match="a header is too long"):
+        try_to_unpack(tmp_path, archive.getvalue())

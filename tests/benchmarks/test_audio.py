@@ -263,3 +263,12 @@ def test_every_real_clip_is_whole(shared_data: Path) -> None:
         samples, rate = read_audio(path)
         assert samples.shape[1] == soundfile.info(path).frames
         assert rate in (16_000, 44_100)
+
+
+def test_streams_one_behind_the_other_are_not_read_as_the_first(tmp_path: Path) -> None:
+    both, content = tmp_path / "both.ogg", b""
+    for rate in (16_000, 44_100):
+        content += write(tmp_path / "one", noise(rate), rate, "vorbis").read_bytes()
+    both.write_bytes(content)
+    with pytest.raises(UserError, match="a second stream follows the first"):
+        read_audio(both)

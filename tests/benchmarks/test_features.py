@@ -17,7 +17,9 @@ from petl_bench.benchmarks.dataset import open_dataset
 from petl_bench.benchmarks.features import features_of, log_mel
 from petl_bench.card_files import find_card, read_card
 from petl_bench.cards import BenchmarkCard, Features
+from petl_bench.errors import UserError
 from petl_bench.locations import cache_folder
+from tests.studies import TINY, Log, Study, plan_of
 
 
 def clips(samples: int, count: int = 3) -> torch.Tensor:
@@ -113,3 +115,29 @@ def test_an_interrupted_extraction_leaves_no_file(monkeypatch: pytest.MonkeyPatc
     assert list((cache_folder() / "features").iterdir()) == []
     assert features_of(dataset, card.features).shape == (50, 100, 128)
     assert {path.suffix for path in (cache_folder() / "features").iterdir()} == {".npy", ".json"}
+
+
+def test_a_table_with_a_changed_byte_is_made_anew_and_never_used(study: Study) -> None:
+    """The run ends in one line; the same command then has the result of an undamaged table."""
+    study.run(Log())
+    kept = next(path.read_bytes() for path in study.tree.root.rglob("predictions.npz"))
+    for table in (cache_folder() / "features").glob("*.npy"):
+        content = bytearray(table.read_bytes())
+        content[len(content) // 2 : len(content) // 2 + 100_000] = bytes(100_000)
+        table.write_bytes(content)
+    with pytest.raises(UserError, match="was damaged and is removed: the same command makes the features anew"):
+        study.run(Log(), force=True)
+    assert study.run(Log(), force=True).trained == 1
+    assert next(path.read_bytes() for path in study.tree.root.rglob("predictions.npz")) == kept
+    assert study.tree.failures() == {}
+
+
+def test_what_a_dead_process_left_of_a_table_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PETL_BENCH_CACHE", str(tmp_path))
+    plan, workbench = plan_of(TINY)
+    features = plan[0].spec.data.features
+    workbench.features(features)
+    table = next((tmp_path / "features").glob("*.npy"))
+    table.rename(table.with_name(f".{table.name}.0a1b2c3d"))
+    plan_of(TINY)[1].features(features)
+    assert [path.name for path in (tmp_path / "features").glob("*.npy*")] == [table.name]

