@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from petl_bench.cli._options import count
+from petl_bench.cli._options import count, duration
 from petl_bench.cli._screen import Screen
 from petl_bench.errors import UserError
 from petl_bench.sweeps.grid import Options, show
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from petl_bench.card_files import CardFile
     from petl_bench.execution import Execution
     from petl_bench.plan import PlannedRun
+    from petl_bench.records import RunRecord
     from petl_bench.sweeps.card import SweepCard
     from petl_bench.sweeps.search.target import Target
 
@@ -70,6 +71,7 @@ class SearchScreen(Screen):
 def run_search(card: SweepCard, asked: Asked, execution: Execution) -> None:
     """Raises UserError where a name or a setting is wrong, or no data is here; exits with 1 where runs failed."""
     from petl_bench.card_files import check
+    from petl_bench.index import read_runs
     from petl_bench.results import ResultsTree
     from petl_bench.sweeps.card import SweepCard
     from petl_bench.sweeps.search.target import open_workbenches, targets
@@ -86,8 +88,9 @@ def run_search(card: SweepCard, asked: Asked, execution: Execution) -> None:
     if asked.options.data_dir is not None and len({target.benchmark for target in found}) > 1:
         raise UserError("--data-dir: the search has several data sets; set PETL_BENCH_DATA to their parent")
     tree = ResultsTree(asked.results)
+    records = [run.record for run in read_runs(tree)[0]] if tree.root.is_dir() else []
     print(f"{card.title}\n")
-    for line in _plan(found):
+    for line in _plan(found, records):
         print(line)
     if asked.plan_only:
         return
@@ -136,19 +139,27 @@ def _conduct(
         raise typer.Exit(1)
 
 
-def _plan(found: Sequence[Target]) -> list[str]:
+def _plan(found: Sequence[Target], records: Sequence[RunRecord]) -> list[str]:
     """What would be run, a line per method and benchmark, and the dimensions below it."""
+    from petl_bench.sweeps.estimate import Throughput
     from petl_bench.sweeps.search.space import show_dimension
 
     lines = []
     for target in found:
         trials, folds, seeds = target.search.trials, len(target.folds), len(target.seeds)
-        after = f"then up to {(3 if folds > 1 else 2) * folds * seeds} under new seeds"
+        after = (3 if folds > 1 else 2) * folds * seeds
         lines.append(
             f"{target.title}: {count(trials, 'trial')} ({target.search.sampler}, pruner {target.search.pruner}) of "
-            f"{count(target.runs_per_trial, 'run')}, {after}"
-            + (f"; not here: {target.lacking}" if target.lacking else "")
+            f"{count(target.runs_per_trial, 'run')}, then up to {after} under new seeds"
         )
+        if target.workbench is None:
+            lines.append(f"  not here: {target.lacking}")
+        else:
+            throughput = Throughput(target.workbench, records)
+            runs = target.plan({}, target.search.tuning_seeds, "")
+            seconds = throughput.seconds(runs) * (trials + after / len(runs))
+            takes = f"about {duration(seconds)} if they all take as long as the card as it is"
+            lines.append(f"  {takes} ({throughput.basis})")
         lines += [f"  {name}: {show_dimension(dimension)}" for name, dimension in target.space.dimensions.items()]
     if len(found) > 1:
         lines.append(f"every method has the same budget: {count(found[0].search.trials, 'trial')}")

@@ -17,6 +17,7 @@ from petl_bench.cli._options import (
     Jobs,
     Results,
     count,
+    duration,
     read_execution,
     read_names,
     read_numbers,
@@ -162,15 +163,9 @@ def _plan(forecasts: list[Forecast]) -> list[str]:
             lines.append(f"{runs}, all on record")
         else:
             failed = f", {of.failed} failed before" if of.failed else ""
-            took = f"about {_duration(of.seconds or 0)} ({of.basis})" if of.basis else "nothing left to train"
+            took = f"about {duration(of.seconds or 0)} ({of.basis})" if of.basis else "nothing left to train"
             lines.append(f"{runs}, {of.done} on record{failed}; {took}")
     return lines
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 def _listed(value: object) -> str:

@@ -14,6 +14,7 @@ from petl_bench.canonical import canonical, digest
 from petl_bench.card_files import card_files, read_card
 from petl_bench.cards import BenchmarkCard
 from petl_bench.errors import UserError
+from petl_bench.index import IndexedRun
 from petl_bench.leaderboard.parts import notes_on_parts
 from petl_bench.leaderboard.tables import Row, Table
 from petl_bench.stats.availability import NotAvailable
@@ -151,6 +152,11 @@ def benchmark_card(benchmark: str) -> BenchmarkCard | None:
         return None
 
 
+def _is_of_search(run: IndexedRun) -> bool:
+    """Whether a run was made for a trial of a search."""
+    return "search" in run.record.meta_info.method_info
+
+
 def _notes(table: Table, comparisons: Comparisons | None, rows: Sequence[Data]) -> list[str]:
     notes = [*(f"backbone {note}" for note in table.backbone_notes), *table.problems]
     if comparisons is None:
@@ -162,6 +168,8 @@ def _notes(table: Table, comparisons: Comparisons | None, rows: Sequence[Data]) 
             notes.append(f"{why}, no rank and no test: {', '.join(names)}")
         notes += _about_tests(comparisons, rows)
     notes += notes_on_parts(run.record for run in table.runs)
+    if tried := [row.name.text for row in table.rows if all(map(_is_of_search, row.runs))]:
+        notes.append(f"trials of searches, the best of which is flattered by having been chosen: {', '.join(tried)}")
     if table.spec.data.metric != "accuracy":
         notes.append("+-95% and tests rest on jackknife pseudo-values, one per source")
     if any(row["seeds"] != rows[0]["seeds"] for row in rows):

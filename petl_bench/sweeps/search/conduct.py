@@ -18,7 +18,7 @@ from petl_bench.executors.base import Executor, Reporter
 from petl_bench.plan import Plan, PlannedRun
 from petl_bench.registry import EXECUTORS
 from petl_bench.results import ResultsTree
-from petl_bench.sweeps.search.ledger import Going, Ledger, TakenOverError
+from petl_bench.sweeps.search.ledger import NOT_ALLOWED, Going, Ledger, TakenOverError
 from petl_bench.sweeps.search.target import Target
 from petl_bench.sweeps.search.validation import Validation, validation_by_epoch
 from petl_bench.work import Failed, Held, Result, Stopped, Task, Trained, earlier_reason, is_done, stamp
@@ -91,6 +91,8 @@ class Conductor:
 
     def conduct(self, execution: Execution) -> None:
         """Raises UserError where no run can be trained: no data, a tree that cannot be written to."""
+        if self.retry_failed:
+            self.ledger.try_failed_again()
         if self.ledger.is_complete:
             return
         assert self.target.workbench is not None
@@ -145,7 +147,7 @@ class Conductor:
                 label, search = f"trial {going.number}", self.target.study
                 plan = self.target.plan(levels, self.target.search.tuning_seeds, label, search=search)
             except UserError as error:
-                self._end(Trial(going, ()), f"not allowed: {error}")
+                self._end(Trial(going, ()), NOT_ALLOWED + str(error))
                 continue
             self._trials.append(Trial(going, plan))
             return self._trials[-1]

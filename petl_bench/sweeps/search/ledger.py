@@ -24,6 +24,8 @@ from petl_bench.sweeps.search.space import Space, Values
 
 AGAIN, CAUSE, RUNS = "tries again", "cause", "runs"
 """Attributes of trials: the number of the lost trial that it repeats; why it failed; its runs' validation."""
+NOT_ALLOWED = "not allowed: "
+"""How the cause begins where the method refuses a combination."""
 WAIT_SECONDS = 0.05
 
 
@@ -74,8 +76,17 @@ class Ledger:
             return Going(trial, claim)
 
     def trials(self) -> list[FrozenTrial]:
-        """All trials but the lost ones, in the order of their numbers."""
-        return [trial for trial in self._all() if not is_lost(trial)]
+        """All trials but those that are lost or tried again, in the order of their numbers."""
+        every = self._all()
+        again = {trial.user_attrs.get(AGAIN) for trial in every}
+        return [trial for trial in every if not is_lost(trial) and trial.number not in again]
+
+    def try_failed_again(self) -> None:
+        """Have the values of trials that failed for a cause tried once more, in their place."""
+        with self._alone():
+            for trial in self.trials():
+                if trial.state == TrialState.FAIL and not trial.user_attrs[CAUSE].startswith(NOT_ALLOWED):
+                    self.study.enqueue_trial(values_of(trial), user_attrs={AGAIN: trial.number})
 
     def finished(self) -> list[FrozenTrial]:
         """Trials that are complete, pruned, or failed for a cause."""

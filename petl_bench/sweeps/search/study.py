@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import secrets
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -9,6 +11,7 @@ import optuna
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial
 
+from petl_bench.errors import UserError
 from petl_bench.execution import Execution
 from petl_bench.results import ResultsTree
 from petl_bench.sweeps.search.conduct import Conductor, SearchReporter
@@ -20,6 +23,8 @@ from petl_bench.sweeps.search.winners import Winner, pooled_winner, winners_by_f
 
 FOLDER = "searches"
 """Below the results folder: journals of trials, a file per sweep card."""
+RESULTS = "results"
+"""Attribute of a study: which results folder it belongs to."""
 
 
 @dataclass(frozen=True)
@@ -44,14 +49,34 @@ def open_storage(url: str | None, journal: Path) -> BaseStorage:
 
 
 def ledger_of(target: Target, storage: BaseStorage, tree: ResultsTree) -> Ledger:
-    """The book of a target's trials, opened or begun."""
+    """The book of a target's trials, opened or begun. Raises UserError where they are of another results folder."""
     search = target.search
     directions: list[Direction] = ["minimize" if search.objective == "loss" else "maximize"]
     if search.sampler == "nsga2":
         directions.append("minimize")
     study = open_study(storage, target.study, directions)
     study.pruner = make_pruner(search.pruner, target.axis)
+    _belong_to(study, tree)
     return Ledger(study, search, target.space, tree.claims, search.trials)
+
+
+def _belong_to(study: optuna.Study, tree: ResultsTree) -> None:
+    """Keep a study to one results folder: what processes claim, and what they have trained, is there."""
+    identity = tree.root / FOLDER / "identity"
+    try:
+        identity.parent.mkdir(parents=True, exist_ok=True)
+        with suppress(FileExistsError), identity.open("x") as file:
+            file.write(secrets.token_hex(8))
+        mine = identity.read_text()
+    except OSError as error:
+        raise UserError(f"{identity}: cannot be written to ({error.strerror or error})") from error
+    if (theirs := study.user_attrs.get(RESULTS)) is None:
+        study.set_user_attr(RESULTS, mine)
+    elif theirs != mine:
+        raise UserError(
+            f"the trials of '{study.study_name}' in this storage belong to another results folder than {tree.root}: "
+            "give that one with --results, or another --storage"
+        )
 
 
 def search(

@@ -20,6 +20,7 @@ from petl_bench.stats.availability import NotAvailable
 from petl_bench.stats.describe import describe
 from petl_bench.sweeps.card import SweepCard
 from petl_bench.sweeps.grid import show
+from petl_bench.sweeps.page import ONE_SEED
 from petl_bench.sweeps.search.ledger import CAUSE, RUNS, values_of
 from petl_bench.sweeps.search.space import show_dimension
 from petl_bench.sweeps.search.study import Searched
@@ -204,7 +205,8 @@ def _notes(card: SweepCard, said: Sequence[Outcome], lines: Sequence[str]) -> li
         notes += notes_on_parts(run.record for run in outcome.runs)
         for versus in (outcome.by_fold, outcome.pooled):
             if not isinstance(versus.estimate, NotAvailable):
-                notes += [*versus.estimate.notes, f"p answers: {versus.estimate.estimand}"]
+                notes += [ONE_SEED if note.endswith(ONE_SEED) else note for note in versus.estimate.notes]
+                notes.append(f"p answers: {versus.estimate.estimand}")
     notes.append("intervals are not adjusted for other comparisons; p Holm is, over the methods of a benchmark")
     return list(dict.fromkeys(notes))
 

@@ -14,6 +14,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 import petl_bench.sweeps.search
 from petl_bench.card_files import check
+from petl_bench.errors import UserError
 from petl_bench.execution import Execution
 from petl_bench.plan import PlannedRun
 from petl_bench.records import read_record
@@ -22,7 +23,7 @@ from petl_bench.sweeps.card import SweepCard
 from petl_bench.sweeps.grid import Options
 from petl_bench.sweeps.search.ledger import CAUSE, RUNS, is_lost
 from petl_bench.sweeps.search.samplers import grid_of
-from petl_bench.sweeps.search.storage import open_journal
+from petl_bench.sweeps.search.storage import open_journal, open_url
 from petl_bench.sweeps.search.study import Searched, ledger_of, search
 from petl_bench.sweeps.search.target import Target, open_workbenches, targets
 from tests.studies import IN_PROCESS, Log
@@ -248,6 +249,36 @@ def test_a_trial_that_fails_counts_and_says_why(tmp_path: Path) -> None:
     log = SearchLog()
     assert states(conduct(tmp_path, target, log)) == states(found)
     assert log.started == []
+
+
+def test_failed_trials_are_tried_again_where_that_is_asked_for_and_others_are_not(tmp_path: Path) -> None:
+    Path("once.py").write_text(
+        "from pathlib import Path\n"
+        "from petl_bench.methods.linear import Linear\n"
+        "class Once(Linear):\n"
+        "    def attach(self, backbone):\n"
+        "        super().attach(backbone)\n"
+        "        if not Path('mended').exists():\n"
+        "            raise RuntimeError('not yet')\n"
+    )
+    target = target_of(method="once.py:Once", trials=2)
+    assert states(conduct(tmp_path, target)) == ["FAIL", "FAIL"]
+    Path("mended").touch()
+    log = SearchLog()
+    assert states(conduct(tmp_path, target, log)) == ["FAIL", "FAIL"]
+    assert log.started == []
+    again = conduct(tmp_path, target, log, retry_failed=True)
+    assert states(again) == ["COMPLETE", "COMPLETE"]
+    assert len(again.study.get_trials()) == 4
+    assert len(conduct(tmp_path, target, log, retry_failed=True).study.get_trials()) == 4
+
+
+def test_trials_in_a_database_keep_to_one_results_folder(tmp_path: Path) -> None:
+    """Another folder has neither their claims nor their runs: they would be taken for lost."""
+    url = f"sqlite:///{tmp_path}/trials.db"
+    search(target_of(), open_url(url), ResultsTree(tmp_path / "one"), SearchLog(), IN_PROCESS)
+    with pytest.raises(UserError, match="belong to another results folder than .*two: give that one with --results"):
+        search(target_of(), open_url(url), ResultsTree(tmp_path / "two"), SearchLog(), IN_PROCESS)
 
 
 def test_combinations_that_are_not_allowed_are_failed_trials(tmp_path: Path) -> None:

@@ -70,6 +70,8 @@ def test_a_search_ends_in_its_page(command: Command) -> None:
         assert float(row["objective"]) == pytest.approx(sum(by_run) / 2, abs=1e-6)
         assert 1e-3 <= float(row["lr"]) <= 1e-1
 
+    _, out, _ = command("leaderboard", "--all")
+    assert "trials of searches, the best of which is flattered by having been chosen: linear (" in out
     kept = (folder / "README.md").read_bytes()
     runs = len(ResultsTree(Path("results")).run_folders())
     code, out, _ = command("sweep", "small", *TINY)
