@@ -23,7 +23,7 @@ from tests.faults.studies import PETL_BENCH, left_over
 from tests.faults.test_kills import workers
 
 KILLS = int(os.environ.get("PETL_BENCH_TEST_KILLS", "5"))
-TRIALS, FOLDS = 12, 2
+TRIALS, FOLDS = 8, 2
 CARD = f"""
 title = "x"
 benchmarks = ["synthetic"]
@@ -62,10 +62,10 @@ def tried(results: Path) -> list[tuple[float, str]]:
 @pytest.mark.slow
 def test_two_processes_that_are_killed_end_with_exactly_the_trials_asked_for(tmp_path: Path) -> None:
     chance, killed, log = random.Random(0), {"search": 0, "worker": 0}, tmp_path / "log"
-    shared, epochs = tmp_path / "shared", 4 * KILLS
+    shared, epochs = tmp_path / "shared", 2 * KILLS
     processes = [start(shared, log, epochs) for _ in range(2)]
     while sum(killed.values()) < KILLS:
-        time.sleep(chance.uniform(3, 12))
+        time.sleep(chance.uniform(2, 8))
         at = chance.randrange(2)
         if processes[at].poll() == 0:
             break
@@ -90,7 +90,7 @@ def test_two_processes_that_are_killed_end_with_exactly_the_trials_asked_for(tmp
     assert len(trained) == len(set(trained)) <= TRIALS  # a killed process may not have come to say so
     records = [read_record(folder) for folder in ResultsTree(shared).run_folders().values()]
     assert len([record for record in records if record.spec.seed == 1000]) == TRIALS * FOLDS
-    assert left_over(shared) == []
+    assert [path for path in left_over(shared) if not path.startswith("failed")] == [], said[-3000:]
 
     assert start(tmp_path / "calm", tmp_path / "calm-log", epochs).wait() == 0
     assert tried(tmp_path / "calm") == tried(shared)

@@ -143,6 +143,8 @@ class Ledger:
             if trial.number not in tried_again and not failed and values.keys() == self._distributions.keys():
                 self.study.enqueue_trial(values, user_attrs={AGAIN: trial.number})
             self.study.tell(trial.number, state=TrialState.FAIL, skip_if_finished=True)
+        for number in unclaimed:
+            self.claims.clear(self._claim_of(number))
 
     def _next_combination(self) -> Values | None:
         tried = [values_of(trial) for trial in self.trials()]
