@@ -42,7 +42,7 @@ class Optimizer(Card):
 class SearchDimension(Card):
     """One axis of a search: ``choices``, or a range from ``low`` to ``high``.
 
-    A range with a ``step`` is of whole numbers where low, high and step are.
+    A range with a ``step`` is of whole numbers where low, high and step are; with ``log`` the step is 1.
     """
 
     choices: tuple[Any, ...] | None = None
@@ -61,8 +61,12 @@ class SearchDimension(Card):
             raise ValueError(f"low = {self.low} is not below high = {self.high}")
         if self.log and not (self.low or 0) > 0:
             raise ValueError("a logarithmic range starts above 0")
-        if self.step is not None and (self.log or self.choices is not None or self.step <= 0):
-            raise ValueError(f"step = {self.step}: a step above 0 is for a range that is not logarithmic")
+        if self.step is not None and (self.choices is not None or self.step <= 0 or (self.log and self.step != 1)):
+            raise ValueError(f"step = {self.step}: for a range, above 0; 1 for a logarithmic one, which makes it whole")
+        if self.step is not None and self.low is not None and self.high is not None:
+            steps = (self.high - self.low) / self.step
+            if abs(steps - round(steps)) > 1e-9 * max(1, steps):
+                raise ValueError(f"step = {self.step} does not lead from low = {self.low} to high = {self.high}")
         return self
 
     @model_validator(mode="after")

@@ -48,7 +48,11 @@ class Screen:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.progress.stop()
         if kind is KeyboardInterrupt:
-            self.say(f"stopped after {self.finished} of {count(self.runs, 'run')}; the same command goes on from here")
+            self.say(self.stopped())
+
+    def stopped(self) -> str:
+        """What an interrupt is answered with."""
+        return f"stopped after {self.finished} of {count(self.runs, 'run')}; the same command goes on from here"
 
     def say(self, text: str) -> None:
         self.last_line = time.monotonic()

@@ -47,6 +47,9 @@ class SearchScreen(Screen):
         self._hide_all()
         self.say(f"{title}: {count(wanted, 'trial')}, {finished} on record")
 
+    def stopped(self) -> str:
+        return "stopped; the same command goes on from here"
+
     def run_ended(self, run: PlannedRun) -> None:
         self._hide(run)
         self.epochs_done[run.key] = run.spec.training.epochs
@@ -60,7 +63,8 @@ class SearchScreen(Screen):
 
     def others_try(self, trials: int) -> None:
         if trials != self.others:
-            self.say(f"waiting for {count(trials, 'trial')} that other processes conduct")
+            what = f"{count(trials, 'trial')} that others conduct" if trials else "runs that others train"
+            self.say(f"waiting for {what}")
         self.others = trials
 
     def _hide_all(self) -> None:
@@ -135,7 +139,10 @@ def _conduct(
         typer.echo(f"petl-bench: not run: {target.lacking}", err=True)
     if failed:
         screen.list_failures(failed)
-    if failed or absent:
+    without = [searched for searched, _ in results if searched.pooled is None]
+    for searched in without:
+        typer.echo(f"petl-bench: {searched.target.title}: no trial is complete, the page has the causes", err=True)
+    if failed or absent or without:
         raise typer.Exit(1)
 
 
@@ -146,7 +153,7 @@ def _plan(found: Sequence[Target], records: Sequence[RunRecord]) -> list[str]:
 
     lines = []
     for target in found:
-        trials, folds, seeds = target.search.trials, len(target.folds), len(target.seeds)
+        trials, folds, seeds = target.trials, len(target.folds), len(target.seeds)
         after = (3 if folds > 1 else 2) * folds * seeds
         lines.append(
             f"{target.title}: {count(trials, 'trial')} ({target.search.sampler}, pruner {target.search.pruner}) of "
@@ -161,6 +168,6 @@ def _plan(found: Sequence[Target], records: Sequence[RunRecord]) -> list[str]:
             takes = f"about {duration(seconds)} if they all take as long as the card as it is"
             lines.append(f"  {takes} ({throughput.basis})")
         lines += [f"  {name}: {show_dimension(dimension)}" for name, dimension in target.space.dimensions.items()]
-    if len(found) > 1:
-        lines.append(f"every method has the same budget: {count(found[0].search.trials, 'trial')}")
+    if len(found) > 1 and len({target.trials for target in found}) == 1:
+        lines.append(f"every method has the same budget: {count(found[0].trials, 'trial')}")
     return lines

@@ -168,8 +168,8 @@ def _notes(table: Table, comparisons: Comparisons | None, rows: Sequence[Data]) 
             notes.append(f"{why}, no rank and no test: {', '.join(names)}")
         notes += _about_tests(comparisons, rows)
     notes += notes_on_parts(run.record for run in table.runs)
-    if tried := [row.name.text for row in table.rows if all(map(_is_of_search, row.runs))]:
-        notes.append(f"trials of searches, the best of which is flattered by having been chosen: {', '.join(tried)}")
+    if tried := [row.name.text for row in table.rows if row.name.variant and any(map(_is_of_search, row.runs))]:
+        notes.append(f"tried by searches, the best of them flattered by having been chosen: {', '.join(tried)}")
     if table.spec.data.metric != "accuracy":
         notes.append("+-95% and tests rest on jackknife pseudo-values, one per source")
     if any(row["seeds"] != rows[0]["seeds"] for row in rows):

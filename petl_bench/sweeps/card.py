@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, PositiveFloat, PositiveInt, TypeAdapter, model_validator
@@ -234,8 +235,9 @@ class SweepCard(Card):
     def space_of(self, method: str) -> dict[str, SearchDimension]:
         """What a search varies for a method beyond the method card's own dimensions, and in their place."""
         space = self.search.space if self.search is not None else {}
-        shared = {name: value for name, value in space.items() if name not in self.methods}
-        own = space.get(method, {}) if method in self.methods else {}
+        methods = {Path(name).stem if name.endswith((".toml", ".py")) else name for name in self.methods}
+        shared = {name: value for name, value in space.items() if name not in methods}
+        own = space.get(method, {}) if method in methods else {}
         return SPACE.validate_python({**shared, **own})
 
     @property

@@ -28,7 +28,7 @@ LOOK_SECONDS = 1.0
 
 
 class SearchReporter(Reporter, Protocol):
-    """Told what happens, trials too: ``finished`` of ``wanted`` are, and ``value`` is what validation says."""
+    """Told what happens, trials too. ``others_try``: so many trials of others are waited for; 0: runs of ours."""
 
     def search_begins(self, title: str, wanted: int, finished: int, epochs: int) -> None: ...
     def run_ended(self, run: PlannedRun) -> None: ...
@@ -260,7 +260,8 @@ class Conductor:
 
     def _wait(self) -> None:
         """Wait for others: for a run that a trial here needs, or for the trials that they conduct."""
-        self.reporter.others_try(self.ledger.wanted - len(self.ledger.finished()))
+        under_way = sum(not trial.state.is_finished() for trial in self.ledger.trials())
+        self.reporter.others_try(max(0, under_way - len(self._trials)))
         time.sleep(LOOK_SECONDS)
 
 

@@ -76,10 +76,10 @@ class Ledger:
             return Going(trial, claim)
 
     def trials(self) -> list[FrozenTrial]:
-        """All trials but those that are lost or tried again, in the order of their numbers."""
+        """The trials wanted, or those there are: none that is lost or tried again, in the order of their numbers."""
         every = self._all()
         again = {trial.user_attrs.get(AGAIN) for trial in every}
-        return [trial for trial in every if not is_lost(trial) and trial.number not in again]
+        return [trial for trial in every if not is_lost(trial) and trial.number not in again][: self.wanted]
 
     def try_failed_again(self) -> None:
         """Have the values of trials that failed for a cause tried once more, in their place."""
@@ -96,16 +96,16 @@ class Ledger:
     def is_complete(self) -> bool:
         """Whether nothing is left to do, here or in another process."""
         trials = self.trials()
-        enough = len(trials) >= self.wanted or (self.search.sampler == "grid" and not self._next_combination())
-        return enough and all(trial.state.is_finished() for trial in trials)
+        return len(trials) >= self.wanted and all(trial.state.is_finished() for trial in trials)
 
     def report(self, going: Going, value: float, step: int) -> bool:
         """Enter a value for a step, once; whether the trial is worth going on with. Raises TakenOverError."""
         if step not in going.steps:
-            with _unless_taken_over():
+            with self._unless_taken_over(going):
                 going.trial.report(value, step)
             going.steps.add(step)
-        return not going.trial.should_prune()
+        with self._unless_taken_over(going):
+            return not going.trial.should_prune()
 
     def complete(self, going: Going, values: Sequence[float], runs: Sequence[Mapping[str, Any]]) -> None:
         """Enter the result of a trial, and what its runs made of their validation clips. Raises TakenOverError."""
@@ -122,7 +122,7 @@ class Ledger:
     def _tell(
         self, going: Going, state: TrialState, values: Sequence[float] | None, attributes: Mapping[str, Any]
     ) -> None:
-        with going.claim, _unless_taken_over():
+        with going.claim, self._unless_taken_over(going):
             for name, value in attributes.items():
                 going.trial.set_user_attr(name, value)
             self.study.tell(going.trial, values, state)
@@ -164,6 +164,16 @@ class Ledger:
         return f"{self._name}-trial-{number}"
 
     @contextmanager
+    def _unless_taken_over(self, going: Going) -> Iterator[None]:
+        """Raise TakenOverError where a trial cannot be written to because another process has ended it."""
+        try:
+            yield
+        except (UpdateFinishedTrialError, ValueError) as error:
+            if self._all()[going.number].state.is_finished():
+                raise TakenOverError from error
+            raise
+
+    @contextmanager
     def _alone(self) -> Iterator[None]:
         """Have the book for this process alone."""
         while isinstance(claim := self.claims.take(f"{self._name}-book"), Owner):
@@ -180,11 +190,3 @@ def is_lost(trial: FrozenTrial) -> bool:
 def values_of(trial: FrozenTrial) -> Values:
     """What a trial tries, or was made to try and did not come to."""
     return {**trial.system_attrs.get("fixed_params", {}), **trial.params}
-
-
-@contextmanager
-def _unless_taken_over() -> Iterator[None]:
-    try:
-        yield
-    except (UpdateFinishedTrialError, ValueError) as error:
-        raise TakenOverError from error

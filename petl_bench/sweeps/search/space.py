@@ -42,11 +42,14 @@ class Space:
         return {name: lists[name].get(value, value) if name in lists else value for name, value in values.items()}
 
     def ends(self, name: str) -> list[Any]:
-        """The levels by which a dimension is checked: all choices, or both ends of a range."""
+        """The levels by which a dimension is checked: all choices, or the ends of a range and a number between."""
         dimension = self.dimensions[name]
         if dimension.choices is not None:
             return list(dimension.choices)
-        return [int(end) if _is_whole(dimension) else end for end in _bounds(dimension)]
+        low, high = _bounds(dimension)
+        if _is_whole(dimension):
+            return [int(low), int(high)]
+        return [low, high] if dimension.step is not None else [low, high, low + (high - low) / math.pi]
 
     def every(self) -> list[Values]:
         """All combinations of a space that has so many. Raises UserError where a dimension is a range without steps."""
@@ -57,26 +60,38 @@ class Space:
 
 
 def space_of(card: SweepCard, method: str, method_card: MethodCard, benchmark: str, backbone: str) -> Space:
-    """What is searched for a method on a benchmark.
+    """What is searched for a method on a benchmark: its dimensions, or those of them that the sweep card names.
 
-    The sweep card's dimensions come before the method card's, and of these those for the benchmark before those for the
-    backbone. Raises UserError where there are none.
+    Raises UserError where there are none.
+    """
+    dimensions = dimensions_of(card, method, method_card, benchmark, backbone)
+    if not dimensions:
+        raise UserError(f"{method} has no search space: give its card a [search_space], or the sweep [search.space]")
+    only = card.search.only if card.search is not None else ()
+    kept = {name: dimension for name, dimension in dimensions.items() if name in only or not only}
+    if not kept:
+        raise UserError(f"only = {', '.join(only)}: no dimension of {method}, which has {', '.join(dimensions)}")
+    return Space(kept)
+
+
+def dimensions_of(
+    card: SweepCard, method: str, method_card: MethodCard, benchmark: str, backbone: str
+) -> dict[str, SearchDimension]:
+    """All dimensions of a method on a benchmark.
+
+    The sweep card's come before the method card's, and of these those for the benchmark before those for the backbone.
     """
     of_card = method_card.search_space_for
     own = {**method_card.search_space, **of_card.get(backbone, {}), **of_card.get(benchmark, {})}
-    dimensions = {**own, **card.space_of(method)}
-    if card.search is not None and card.search.only:
-        dimensions = {name: dimension for name, dimension in dimensions.items() if name in card.search.only}
-    if not dimensions:
-        raise UserError(f"{method} has no search space: give its card a [search_space], or the sweep [search.space]")
-    return Space(dimensions)
+    return {**own, **card.space_of(method)}
 
 
 def show_dimension(dimension: SearchDimension) -> str:
     """A dimension as a reader writes it."""
     if dimension.choices is not None:
         return ", ".join(choice if isinstance(choice, str) else json.dumps(choice) for choice in dimension.choices)
-    how = " (log)" if dimension.log else f" in steps of {dimension.step:g}" if dimension.step else ""
+    how = f" in steps of {dimension.step:g}" if dimension.step else ""
+    how += " (log)" if dimension.log else ""
     return f"{dimension.low:g} to {dimension.high:g}{how}"
 
 
@@ -85,7 +100,7 @@ def _distribution(dimension: SearchDimension) -> BaseDistribution:
         return CategoricalDistribution([_kept(choice) for choice in dimension.choices])
     low, high = _bounds(dimension)
     if _is_whole(dimension):
-        return IntDistribution(int(low), int(high), step=int(dimension.step or 1))
+        return IntDistribution(int(low), int(high), log=dimension.log, step=int(dimension.step or 1))
     return FloatDistribution(low, high, log=dimension.log, step=dimension.step)
 
 

@@ -33,7 +33,11 @@ class MendingLock(JournalFileOpenLock):
 
     def acquire(self) -> bool:
         taken = super().acquire()
-        drop_torn_line(self._path)
+        try:
+            drop_torn_line(self._path)
+        except OSError:
+            self.release()
+            raise
         return taken
 
     def release(self) -> None:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import secrets
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from json import JSONDecodeError
 from pathlib import Path
 
 import optuna
+from optuna.exceptions import StorageInternalError
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial
+from sqlalchemy.exc import SQLAlchemyError
 
-from petl_bench.errors import UserError
+from petl_bench.errors import UserError, one_line
 from petl_bench.execution import Execution
 from petl_bench.results import ResultsTree
 from petl_bench.sweeps.search.conduct import Conductor, SearchReporter
@@ -45,7 +49,7 @@ def journal_of(tree: ResultsTree, card: str) -> Path:
 
 def open_storage(url: str | None, journal: Path) -> BaseStorage:
     """The storage at a URL, else the journal. Raises UserError where it cannot be opened."""
-    return open_url(url) if url else open_journal(journal)
+    return open_journal(journal) if url is None else open_url(url)
 
 
 def ledger_of(target: Target, storage: BaseStorage, tree: ResultsTree) -> Ledger:
@@ -57,7 +61,20 @@ def ledger_of(target: Target, storage: BaseStorage, tree: ResultsTree) -> Ledger
     study = open_study(storage, target.study, directions)
     study.pruner = make_pruner(search.pruner, target.axis)
     _belong_to(study, tree)
-    return Ledger(study, search, target.space, tree.claims, search.trials)
+    return Ledger(study, search, target.space, tree.claims, target.trials)
+
+
+@contextmanager
+def _reaching() -> Iterator[None]:
+    """Say in one line that the storage went away, or is not what it was."""
+    try:
+        yield
+    except (OSError, JSONDecodeError, StorageInternalError, SQLAlchemyError) as error:
+        cause = one_line(error.__cause__ or error)
+        raise UserError(
+            f"the trials cannot be read or written ({cause}); runs that were trained are on record, and the same "
+            "command goes on from there once they can"
+        ) from error
 
 
 def _belong_to(study: optuna.Study, tree: ResultsTree) -> None:
@@ -89,8 +106,9 @@ def search(
     retry_failed: bool = False,
 ) -> Searched:
     """Conduct a search until it has as many trials as are wanted. Raises UserError where no run can be trained."""
-    ledger = ledger_of(target, storage, tree)
-    Conductor(target, ledger, tree, reporter, retry_failed=retry_failed).conduct(execution)
+    with _reaching():
+        ledger = ledger_of(target, storage, tree)
+        Conductor(target, ledger, tree, reporter, retry_failed=retry_failed).conduct(execution)
     trials, objective = ledger.trials(), target.search.objective
     by_fold = winners_by_fold(trials, target.space, objective, target.folds)
     return Searched(target, ledger.study, trials, by_fold, pooled_winner(trials, target.space, objective))

@@ -8,12 +8,12 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from petl_bench.canonical import digest
-from petl_bench.errors import AbsentError, UserError
+from petl_bench.errors import AbsentError, UserError, nearest
 from petl_bench.plan import Plan, make_plan
 from petl_bench.sweeps.card import Levels, Search, SweepCard
 from petl_bench.sweeps.grid import Options, Point, request_of
 from petl_bench.sweeps.search.pruning import Axis, axis_of
-from petl_bench.sweeps.search.space import Space, space_of
+from petl_bench.sweeps.search.space import Space, dimensions_of, space_of
 
 if TYPE_CHECKING:
     from petl_bench.workbench import Workbench
@@ -53,6 +53,12 @@ class Target:
     def seeds(self) -> tuple[int, ...]:
         """The seeds that the search does not use: for what comes after it."""
         return self.default.request.seeds
+
+    @cached_property
+    def trials(self) -> int:
+        """Trials that the search is to have: as many as the card says, or as a grid has combinations."""
+        wanted = self.search.trials
+        return min(wanted, len(self.space.every())) if self.search.sampler == "grid" else wanted
 
     @property
     def runs_per_trial(self) -> int:
@@ -98,7 +104,8 @@ def targets(card: SweepCard, options: Options) -> list[Target]:
     Raises UserError where one of them is wrong; nothing but cards and code is read.
     """
     assert card.search is not None
-    found = []
+    found: list[Target] = []
+    known: set[str] = set()
     for benchmark in options.benchmarks or card.benchmarks:
         for method in options.methods or card.methods:
             request, choice = request_of(card, options, {"benchmark": benchmark, "method": method})
@@ -107,19 +114,25 @@ def targets(card: SweepCard, options: Options) -> list[Target]:
                     f"--seeds: {both[0]} is a tuning seed of the search; what it chose is tried on new ones"
                 )
             chosen = choice.methods[0]
-            space = space_of(card, chosen.name, chosen.card, choice.benchmark, choice.card.backbone)
+            of = (card, chosen.name, chosen.card, choice.benchmark, choice.card.backbone)
+            known |= dimensions_of(*of).keys()
+            space = space_of(*of)
             names = {"benchmark": choice.benchmark, "method": chosen.name}
             target = Target(card, card.search, options, Point(names, request, choice), space)
             if card.search.sampler == "grid":
-                space.every()
+                space.every()  # or there is none
             for name in space.dimensions:
                 for level in space.ends(name):
                     given = {"benchmark": benchmark, "method": method, name: level}
                     try:
                         request_of(card, options, given)
                     except UserError as error:
-                        raise UserError(f"search space of {chosen.name}, {name}: {error}") from error
+                        whole = "; step = 1 makes a range whole" if "valid integer" in str(error) else ""
+                        raise UserError(f"search space of {chosen.name}, {name}: {error}{whole}") from error
             found.append(target)
+    for name in card.search.only:
+        if name not in known:
+            raise UserError(f"search.only: no method has a dimension '{name}'{nearest(name, known)}")
     return found
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -65,17 +66,25 @@ def write_page(
     return [out / "README.md", out / "trials.csv", *paths]
 
 
+def _file_name(text: str) -> str:
+    return re.sub(r"[^\w.-]+", "-", text)
+
+
 def _budgets(every: Sequence[Searched]) -> str:
     """What every method was given, and what came of it."""
     rows = []
     for searched in every:
         names = [STATES.get(trial.state, "under way") for trial in searched.trials]
-        runs = [run for trial in searched.trials for run in trial.user_attrs.get(RUNS, ())]
+        runs = {
+            (run["fold"], run["seed"], run["seconds"])
+            for trial in searched.trials
+            for run in trial.user_attrs.get(RUNS, ())
+        }
         row = [searched.target.method, searched.target.benchmark, searched.target.search.sampler, str(len(names))]
         row += [str(names.count(state)) for state in STATES.values()]
-        row += [str(searched.target.runs_per_trial), _hours(sum(run["seconds"] for run in runs))]
+        row += [str(searched.target.runs_per_trial), _hours(sum(seconds for *_, seconds in runs))]
         rows.append([escaped(cell) for cell in row])
-    heads = ["method", "benchmark", "sampler", "trials", *STATES.values(), "runs each", "training time"]
+    heads = ["method", "benchmark", "sampler", "trials", *STATES.values(), "runs each", "in finished runs"]
     return str(tabulate(rows, headers=heads, tablefmt="pipe", disable_numparse=True))
 
 
@@ -97,7 +106,7 @@ def _conditions(its: Sequence[Outcome]) -> str:
 def _section(outcome: Outcome, out: Path, paths: list[Path]) -> list[str]:
     """One method: sentences, scores, settings and figures."""
     searched = outcome.searched
-    name = f"{searched.target.benchmark}-{searched.target.method}".replace("/", "-")
+    name = _file_name(f"{searched.target.benchmark}-{searched.target.method}")
     text = [f"### {escaped(searched.target.method)}", "", *(f"- {escaped(line)}" for line in sentences(outcome)), ""]
     text += [_scores(outcome), "", "Settings:", "", _settings(searched), ""]
     paths += save(history(searched), out, f"history-{name}")
@@ -163,7 +172,7 @@ def _curve(its: Sequence[Outcome], out: Path, paths: list[Path]) -> list[str]:
     usable = [o.searched for o in its if o.searched.pooled is not None]
     if search.sampler != "random" or search.pruner != "none" or not usable:
         return []
-    name = f"budget-{usable[0].target.benchmark}".replace("/", "-")
+    name = _file_name(f"budget-{usable[0].target.benchmark}")
     paths += save(budget_curve(usable), out, name)
     return [f"![expected best validation against the number of trials]({name}.png)", ""]
 
@@ -175,10 +184,20 @@ def _notes(card: SweepCard, said: Sequence[Outcome], lines: Sequence[str]) -> li
     if nested and search.sampler in ("tpe", "nsga2"):
         notes.append(
             f"{search.sampler} proposes by the mean over all folds, so proposals have seen every clip as validation, "
-            "though the choice among them for a fold has not; random and grid searches keep these apart"
+            "though the choice among them for a fold has not; random and grid searches without a pruner keep them apart"
+        )
+    if nested and search.pruner != "none":
+        notes.append(
+            f"{search.pruner} stops trials by what other folds' validation says, and a trial that was stopped wins no "
+            "fold: the choice for a fold is among trials that other folds have let through"
         )
     if len(said) > 1:
-        notes.append(f"every method has the same budget: {search.trials} trials")
+        budgets = {outcome.searched.target.method: outcome.searched.target.trials for outcome in said}
+        if len({*budgets.values()}) == 1:
+            notes.append(f"every method has the same budget: {next(iter(budgets.values()))} trials")
+        else:
+            listed = ", ".join(f"{method} {trials}" for method, trials in budgets.items())
+            notes.append(f"budgets differ, as the grids have so many combinations: {listed}")
     if any(importances_of(outcome.searched) for outcome in said):
         few = f"; with fewer than {FEW_TRIALS} trials they are noise for the most part"
         fewer = any(len(outcome.searched.trials) < FEW_TRIALS for outcome in said)
@@ -198,6 +217,8 @@ def _notes(card: SweepCard, said: Sequence[Outcome], lines: Sequence[str]) -> li
             notes.append(
                 f"{outcome.searched.target.title}: {missing} of {outcome.due} runs under new seeds are missing"
             )
+        if repeated := len(outcome.searched.trials) - len({str(values_of(t)) for t in outcome.searched.trials}):
+            notes.append(f"{repeated} trials of {outcome.searched.target.method} proposed what had been tried before")
         notes += [f"trial {t.number} of {outcome.searched.target.method} failed: {t.user_attrs[CAUSE]}"
                   for t in outcome.searched.trials if CAUSE in t.user_attrs][:5]  # fmt: skip
         if outcome.searched.target.workbench is not None:

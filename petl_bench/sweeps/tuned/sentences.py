@@ -46,7 +46,9 @@ def is_nested(outcome: Outcome) -> bool:
 
 
 def _test(outcome: Outcome) -> str:
-    what = "one winner per fold, each chosen on that fold's validation alone" if is_nested(outcome) else "the winner"
+    among = "" if outcome.searched.target.search.pruner == "none" else ", among trials that were not pruned"
+    per_fold = f"one winner per fold, each chosen on that fold's validation alone{among}"
+    what = per_fold if is_nested(outcome) else "the winner"
     return f"On test, with new seeds, {what}: {_said(outcome.by_fold)}"
 
 

@@ -115,6 +115,28 @@ def test_a_search_that_is_complete_trains_nothing_more_and_a_longer_one_goes_on(
     assert list(map(told, longer.trials))[:4] == list(map(told, first.trials))
 
 
+def test_of_more_trials_than_are_asked_for_the_first_count(tmp_path: Path) -> None:
+    longer = conduct(tmp_path, target_of(trials=6))
+    shorter = conduct(tmp_path, target_of(trials=3))
+    assert list(map(told, shorter.trials)) == list(map(told, longer.trials))[:3]
+    assert shorter.pooled
+    assert shorter.pooled.number < 3
+
+
+def test_a_journal_that_goes_away_ends_the_search_in_one_line_and_costs_no_run(tmp_path: Path) -> None:
+    class Deleting(SearchLog):
+        def trial_ended(self, number: int, finished: int, levels: dict[str, Any], outcome: str) -> None:
+            (tmp_path / "a.journal").unlink()
+
+    with pytest.raises(UserError, match="the trials cannot be read or written .* the same command goes on") as error:
+        conduct(tmp_path, target_of(), Deleting())
+    assert "\n" not in str(error.value)
+    assert not (tmp_path / "a.journal.lock").exists()
+    log = SearchLog()
+    assert states(conduct(tmp_path, target_of(), log)) == ["COMPLETE"] * 4
+    assert len(log.started) == 6
+
+
 def test_another_space_or_objective_is_another_study(tmp_path: Path) -> None:
     names = {
         target_of(**changes).study

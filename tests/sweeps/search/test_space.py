@@ -50,6 +50,14 @@ def test_a_range_is_whole_where_its_step_is() -> None:
     assert found.ends("kernel") == [1, 7]
 
 
+def test_a_logarithmic_range_of_whole_numbers_has_the_step_1() -> None:
+    found = space(rank={"low": 1, "high": 64, "log": True, "step": 1})
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+    seen = [study.ask(found.distributions).params["rank"] for _ in range(200)]
+    assert {type(rank) for rank in seen} == {int}
+    assert 60 < sum(rank <= 8 for rank in seen) < 140
+
+
 def test_a_sweep_card_comes_before_a_method_card_and_there_a_benchmark_before_a_backbone() -> None:
     card = method_card(
         search_space={name: {"choices": [1]} for name in ("a", "b", "c", "d")},
@@ -76,6 +84,14 @@ def test_a_table_named_after_a_method_is_for_it_alone() -> None:
     assert card.space_of("conformer").keys() == {"placement.form"}
 
 
+def test_a_method_that_is_given_by_its_path_may_have_a_table() -> None:
+    card = check(SweepCard, {
+        "title": "x", "benchmarks": ["synthetic"], "methods": ["./mine.toml"],
+        "search": {"space": {"lr": {"choices": [1]}, "mine": {"rank": {"choices": [4]}}}},
+    }, "card")  # fmt: skip
+    assert card.space_of("mine").keys() == {"lr", "rank"}
+
+
 def test_a_grid_holds_every_combination() -> None:
     found = space(a={"choices": [1, 2]}, b={"low": 0, "high": 1, "step": 0.5}, c={"choices": [["q"]]})
     assert found.every() == [{"a": a, "b": b, "c": '["q"]'} for a in (1, 2) for b in (0.0, 0.5, 1.0)]
@@ -89,7 +105,8 @@ def test_a_grid_holds_every_combination() -> None:
         ({"space": {"backbone": {"choices": ["mini"]}}}, "'backbone' is no dimension"),
         ({"space": {"lr": {"choices": [{}]}}}, "neither a number, a word nor a list of these"),
         ({"space": {"lr": {"choices": [1, 1]}}}, "1 stands in it twice"),
-        ({"space": {"lr": {"low": 1, "high": 2, "log": True, "step": 1}}}, "not logarithmic"),
+        ({"space": {"lr": {"low": 1, "high": 2, "log": True, "step": 0.5}}}, "1 for a logarithmic one"),
+        ({"space": {"lr": {"low": 4, "high": 9, "step": 2}}}, "step = 2.0 does not lead from low = 4.0 to high = 9.0"),
         ({"sampler": "nsga2", "pruner": "epoch:median"}, "two objectives"),
         ({"pruner": "median"}, "epoch:median"),
         ({"tuning_seeds": [2]}, "2 is one of search.tuning_seeds"),

@@ -71,7 +71,7 @@ def test_a_search_ends_in_its_page(command: Command) -> None:
         assert 1e-3 <= float(row["lr"]) <= 1e-1
 
     _, out, _ = command("leaderboard", "--all")
-    assert "trials of searches, the best of which is flattered by having been chosen: linear (" in out
+    assert "tried by searches, the best of them flattered by having been chosen: linear (" in out
     kept = (folder / "README.md").read_bytes()
     runs = len(ResultsTree(Path("results")).run_folders())
     code, out, _ = command("sweep", "small", *TINY)
@@ -94,6 +94,31 @@ def test_every_method_has_the_same_budget_which_is_said(command: Command) -> Non
     assert "tpe proposes by the mean over all folds" in page
     assert "for random search without a pruner alone" in page
     assert "batch\\_size" not in page
+
+
+def test_grids_of_unequal_size_are_said_to_be_and_pruning_too(command: Command) -> None:
+    search = 'sampler = "grid"\npruner = "epoch:median"\nonly = ["batch_size"]'
+    write(methods='"linear", "layernorm"', search=search)
+    text = Path("sweeps/small.toml").read_text()
+    own = "[search.space.layernorm]\nbatch_size = { choices = [8] }\n[quick]"
+    Path("sweeps/small.toml").write_text(text.replace("[quick]", own))
+    code, out, err = command("sweep", "small", *TINY, "--seeds", "0")
+    assert (code, err) == (0, "")
+    assert "every method has the same budget" not in out
+    page = Path("leaderboard/small-varied/README.md").read_text()
+    assert "budgets differ, as the grids have so many combinations: linear 2, layernorm 1" in page
+    assert "among trials that were not pruned" in page
+    assert "a trial that was stopped wins no fold" in page
+
+
+def test_a_search_without_a_complete_trial_has_failed(command: Command) -> None:
+    write(search='sampler = "grid"\nonly = ["lr"]', methods='"full"')
+    path = Path("sweeps/small.toml")
+    path.write_text(path.read_text().replace("{ low = 1e-3, high = 1e-1, log = true }", "{ choices = [1000] }"))
+    code, _, err = command("sweep", "small", *TINY[:2], "--epochs", "2", *TINY[4:], "--seeds", "0")
+    assert code == 1
+    assert "full on synthetic, backbone mini: no trial is complete, the page has the causes" in err
+    assert "NotFiniteError" in Path("leaderboard/small-varied/README.md").read_text()
 
 
 def test_the_quick_version_is_marked(command: Command) -> None:
@@ -130,6 +155,10 @@ def test_a_journal_that_was_cut_off_is_gone_on_with(command: Command) -> None:
         (("sweep", "small", "--methods", "liner"), "unknown method 'liner' .did you mean 'linear'"),
         (("sweep", "grid", *TINY), "sampler grid: lr is a range .* in .search.space., or name the other dimensions in only"),
         (("sweep", "unknown", *TINY), "search space of linear, kernel: linear has no setting 'kernel'"),
+        (("sweep", "fraction", *TINY), "training.batch_size = .*valid integer.*; step = 1 makes a range whole"),
+        (("sweep", "typo", *TINY), "search.only: no method has a dimension 'batch_szie' .did you mean 'batch_size'"),
+        (("sweep", "none", *TINY), "only = rank: no dimension of linear, which has lr, batch_size"),
+        (("sweep", "small", "--storage", "", *TINY), "--storage : cannot be opened"),
         (("sweep", "uneven", *TINY), "pruner epoch:median: epochs is searched"),
         (("sweep", "layers", *TINY), "search space of lora, layers: lora: layers = 'first:9': the backbone has 6 layers"),
     ],
@@ -139,6 +168,12 @@ def test_mistakes_are_one_line_before_anything_is_trained(
 ) -> None:
     write()
     write("grid", 'sampler = "grid"')
+    write("typo", 'only = ["lr", "batch_szie"]')
+    write("none", 'only = ["rank"]')
+    write("fraction")
+    Path("sweeps/fraction.toml").write_text(
+        Path("sweeps/fraction.toml").read_text().replace("{ choices = [8, 16] }", "{ low = 4, high = 9 }")
+    )
     write("unknown", "space.kernel = { choices = [1] }")
     write("uneven", 'pruner = "epoch:median"\nspace.epochs = { choices = [1, 2] }')
     write("layers", 'space.layers = { choices = ["all", "first:9"] }', '"lora"')
