@@ -137,6 +137,8 @@ class SweepCard(Card):
     def _grid_or_search(self) -> SweepCard:
         if (self.grid is None) == (self.search is None):
             raise ValueError("give either [grid] or [search]")
+        if self.search is not None and (self.arms or self.point or self.exclude or self.figures):
+            raise ValueError("a search has no arms, point, exclude or figures: these are for a [grid]")
         return self
 
     @model_validator(mode="after")
@@ -151,7 +153,7 @@ class SweepCard(Card):
     def _dimensions_are_whole(self) -> SweepCard:
         for method in self.methods:
             for name in self.space_of(method):
-                if name in (*RESERVED, "backbone", "profile"):
+                if name in (*RESERVED, "backbone", "profile", "validation"):
                     raise ValueError(
                         f"search.space: '{name}' is no dimension: a search is of one method on one of each"
                     )
@@ -236,8 +238,8 @@ class SweepCard(Card):
         """What a search varies for a method beyond the method card's own dimensions, and in their place."""
         space = self.search.space if self.search is not None else {}
         methods = {Path(name).stem if name.endswith((".toml", ".py")) else name for name in self.methods}
-        shared = {name: value for name, value in space.items() if name not in methods}
-        own = space.get(method, {}) if method in methods else {}
+        shared = {name: value for name, value in space.items() if name not in {*methods, method}}
+        own = space.get(method, {})
         return SPACE.validate_python({**shared, **own})
 
     @property

@@ -16,7 +16,7 @@ import pytest
 from petl_bench.results import ResultsTree
 from tests.faults.studies import computed, ended, left_over, start
 
-KILLS = int(os.environ.get("PETL_BENCH_TEST_KILLS", "4"))
+KILLS = int(os.environ.get("PETL_BENCH_TEST_KILLS", "3"))
 PROCESSES = int(os.environ.get("PETL_BENCH_TEST_PROCESSES", "4"))
 EPOCHS = KILLS
 """The more kills, the longer the runs: the study should last until the last of them."""

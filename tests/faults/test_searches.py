@@ -22,7 +22,7 @@ from petl_bench.sweeps.search.storage import open_journal
 from tests.faults.studies import PETL_BENCH, left_over
 from tests.faults.test_kills import workers
 
-KILLS = int(os.environ.get("PETL_BENCH_TEST_KILLS", "5"))
+KILLS = int(os.environ.get("PETL_BENCH_TEST_KILLS", "3"))
 TRIALS, FOLDS = 8, 2
 CARD = f"""
 title = "x"

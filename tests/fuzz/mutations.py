@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import faulthandler
+import os
 import random
 import signal
 import sys
@@ -14,6 +15,8 @@ from types import FrameType
 
 from petl_bench.errors import UserError
 
+LONG = int(os.environ.get("PETL_BENCH_TEST_FUZZ", "1000"))
+"""Inputs per parser in a long run."""
 EDITS_AT_MOST = 6
 LONGEST_MESSAGE = 1_000
 INTERESTING = (

@@ -12,9 +12,9 @@ from petl_bench.cli.validate import _check
 from petl_bench.plan import Request, choose
 from petl_bench.sweeps.card import SweepCard
 from petl_bench.sweeps.grid import Options, points, quick
-from tests.fuzz.mutations import mutants, survive
+from tests.fuzz.mutations import LONG, mutants, survive
 
-COUNTS = [100, pytest.param(5000, marks=pytest.mark.slow)]
+COUNTS = [100, pytest.param(LONG, marks=pytest.mark.slow)]
 SECONDS = 10.0
 
 

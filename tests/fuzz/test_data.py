@@ -19,11 +19,11 @@ from petl_bench.cards import BenchmarkCard
 from tests.benchmarks.test_archives import PACKERS
 from tests.benchmarks.test_audio import FORMATS
 from tests.benchmarks.test_layouts import write_wav
-from tests.fuzz.mutations import Survival, files_below, mutants, survive
+from tests.fuzz.mutations import LONG, Survival, files_below, mutants, survive
 
 COUNTS = [
     pytest.param(100, id="quick"),
-    pytest.param(5_000, id="long", marks=pytest.mark.slow),
+    pytest.param(LONG, id="long", marks=pytest.mark.slow),
 ]
 """Inputs per parser."""
 

@@ -155,6 +155,7 @@ def test_a_wrong_backbone_is_no_absence(command: Command) -> None:
 def test_every_shipped_study_runs_small_and_ends_in_its_page(name: str, command: Command) -> None:
     tiny = ("--dataset", "synthetic", "--folds", "1-3", "--epochs", "1", "--seeds", "0")
     limit = () if name in ("few_shot", "seed_report") else ("--limit", "2")
+    limit += ("--trials", "3") if name == "tune" else ()
     code, out, err = command("sweep", name, "--quick", *tiny, *limit, "--device", "cpu")
     assert (code, err) == (0, "")
     folder = Path("leaderboard") / f"{name}-quick-varied"

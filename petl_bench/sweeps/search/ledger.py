@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -48,15 +48,17 @@ class Going:
 
 
 class Ledger:
-    """The book of one study. ``wanted``: trials that it is to have in the end."""
+    """The book of one study. ``wanted``: trials that it is to have; ``book`` tells it from others of its name."""
 
-    def __init__(self, study: optuna.Study, search: Search, space: Space, claims: Claims, wanted: int) -> None:
+    def __init__(
+        self, study: optuna.Study, search: Search, space: Space, claims: Claims, wanted: int, book: str = ""
+    ) -> None:
         self.study = study
         self.search = search
         self.space = space
         self.claims = claims
         self.wanted = wanted
-        self._name = f"search-{digest(study.study_name)}"
+        self._name = f"search-{digest([study.study_name, book])}"
         self._distributions = space.distributions
 
     def ask(self) -> Going | None:
@@ -173,13 +175,18 @@ class Ledger:
                 raise TakenOverError from error
             raise
 
-    @contextmanager
-    def _alone(self) -> Iterator[None]:
+    def _alone(self) -> AbstractContextManager[None]:
         """Have the book for this process alone."""
-        while isinstance(claim := self.claims.take(f"{self._name}-book"), Owner):
-            time.sleep(WAIT_SECONDS)
-        with claim:
-            yield
+        return alone(self.claims, f"{self._name}-book")
+
+
+@contextmanager
+def alone(claims: Claims, name: str) -> Iterator[None]:
+    """Have what a claim is named after for this process alone."""
+    while isinstance(claim := claims.take(name), Owner):
+        time.sleep(WAIT_SECONDS)
+    with claim:
+        yield
 
 
 def is_lost(trial: FrozenTrial) -> bool:

@@ -113,7 +113,10 @@ def _steps(name: str, dimension: SearchDimension) -> list[Any]:
             "[search.space], or name the other dimensions in only"
         )
     low, high = _bounds(dimension)
-    numbers = [low + at * dimension.step for at in range(int((high - low) / dimension.step + 1e-9) + 1)]
+    number = round((high - low) / dimension.step) + 1
+    if number > MOST_COMBINATIONS:
+        raise UserError(f"sampler grid: {name} has {number:,} steps: at most {MOST_COMBINATIONS:,}")
+    numbers = [min(high, round(low + at * dimension.step, 12)) for at in range(number)]
     return [int(number) for number in numbers] if _is_whole(dimension) else numbers
 
 

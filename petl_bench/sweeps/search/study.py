@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from json import JSONDecodeError
 from pathlib import Path
@@ -15,11 +15,13 @@ from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial
 from sqlalchemy.exc import SQLAlchemyError
 
+from petl_bench.canonical import digest
 from petl_bench.errors import UserError, one_line
 from petl_bench.execution import Execution
+from petl_bench.files import write_atomically
 from petl_bench.results import ResultsTree
 from petl_bench.sweeps.search.conduct import Conductor, SearchReporter
-from petl_bench.sweeps.search.ledger import Ledger
+from petl_bench.sweeps.search.ledger import Ledger, alone
 from petl_bench.sweeps.search.pruning import make_pruner
 from petl_bench.sweeps.search.storage import Direction, open_journal, open_study, open_url
 from petl_bench.sweeps.search.target import Target
@@ -29,6 +31,8 @@ FOLDER = "searches"
 """Below the results folder: journals of trials, a file per sweep card."""
 RESULTS = "results"
 """Attribute of a study: which results folder it belongs to."""
+BOOK = "book"
+"""Attribute of a study: what tells it from one of its name in another storage."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,7 @@ def journal_of(tree: ResultsTree, card: str) -> Path:
 
 def open_storage(url: str | None, journal: Path) -> BaseStorage:
     """The storage at a URL, else the journal. Raises UserError where it cannot be opened."""
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
     return open_journal(journal) if url is None else open_url(url)
 
 
@@ -60,8 +65,11 @@ def ledger_of(target: Target, storage: BaseStorage, tree: ResultsTree) -> Ledger
         directions.append("minimize")
     study = open_study(storage, target.study, directions)
     study.pruner = make_pruner(search.pruner, target.axis)
-    _belong_to(study, tree)
-    return Ledger(study, search, target.space, tree.claims, target.trials)
+    with alone(tree.claims, f"search-{digest(target.study)}-opening"):
+        _belong_to(study, tree)
+        if (book := study.user_attrs.get(BOOK)) is None:
+            study.set_user_attr(BOOK, book := secrets.token_hex(8))
+    return Ledger(study, search, target.space, tree.claims, target.trials, book)
 
 
 @contextmanager
@@ -80,13 +88,9 @@ def _reaching() -> Iterator[None]:
 def _belong_to(study: optuna.Study, tree: ResultsTree) -> None:
     """Keep a study to one results folder: what processes claim, and what they have trained, is there."""
     identity = tree.root / FOLDER / "identity"
-    try:
-        identity.parent.mkdir(parents=True, exist_ok=True)
-        with suppress(FileExistsError), identity.open("x") as file:
-            file.write(secrets.token_hex(8))
-        mine = identity.read_text()
-    except OSError as error:
-        raise UserError(f"{identity}: cannot be written to ({error.strerror or error})") from error
+    if not identity.is_file():
+        write_atomically(identity, secrets.token_hex(8).encode())
+    mine = identity.read_text()
     if (theirs := study.user_attrs.get(RESULTS)) is None:
         study.set_user_attr(RESULTS, mine)
     elif theirs != mine:

@@ -81,7 +81,7 @@ class Target:
     def axis(self) -> Axis:
         """The step axis of the study. Raises UserError where the pruner does not fit."""
         card, search = self.default.choice.card, self.search
-        uneven = sorted({"epochs", "training.epochs"} & self.space.dimensions.keys())
+        uneven = sorted({"epochs", "training.epochs", "budget"} & self.space.dimensions.keys())
         if search.pruner.startswith("epoch:") and uneven:
             raise UserError(f"pruner {search.pruner}: {uneven[0]} is searched, and trials of unequal length have no "
                             "steps in common")  # fmt: skip

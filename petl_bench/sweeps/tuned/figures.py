@@ -73,12 +73,13 @@ def importances_of(searched: Searched) -> dict[str, float]:
     complete = _complete(searched.trials)
     if len(complete) < LEAST_TRIALS or len(searched.target.space.dimensions) < 2:
         return {}
+    sign = 1 if _is_loss(searched) else -1  # with a target of its own Optuna takes low for good
     two = searched.target.search.sampler == "nsga2"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
             found = optuna.importance.get_param_importances(
-                searched.study, target=(lambda trial: trial.values[0]) if two else None
+                searched.study, target=(lambda trial: sign * trial.values[0]) if two else None
             )
         except (ValueError, RuntimeError):
             return {}

@@ -56,10 +56,14 @@ def _pooled(outcome: Outcome) -> str:
     """With one split there is one winner, of which the test sentence says all."""
     if not is_nested(outcome):
         return ""
-    return (
-        f"On test, with new seeds, one winner for all folds, whose choice has seen every clip as validation of some "
-        f"fold and is flattered by that: {_said(outcome.pooled)}"
-    )
+    protocol, folds = outcome.searched.target.default.choice.card.protocol, outcome.searched.target.folds
+    if protocol.validation == "previous_fold" and len(folds) == protocol.folds:
+        seen = "has seen every clip as validation of some fold and is flattered by that"
+    else:
+        seen = (
+            "rests on the validation clips of all these folds, which may be test clips of others, and may be flattered"
+        )
+    return f"On test, with new seeds, one winner for all folds, whose choice {seen}: {_said(outcome.pooled)}"
 
 
 def _validation(outcome: Outcome) -> str:

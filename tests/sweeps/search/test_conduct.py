@@ -330,3 +330,15 @@ def test_two_processes_conduct_one_search(tmp_path: Path) -> None:
 
     found = conduct(tmp_path, target_of(), Meddling())
     assert states(found) == ["COMPLETE", "FAIL", "COMPLETE", "COMPLETE"]
+
+
+def test_searches_of_one_name_in_two_storages_do_not_meet(tmp_path: Path) -> None:
+    """As a card and its copy in one results folder have them."""
+    tree, target = ResultsTree(tmp_path), target_of(trials=2)
+    books = [ledger_of(target, open_journal(tmp_path / f"{name}.journal"), tree) for name in ("a", "b")]
+    going = [book.ask() for book in books]
+    assert [one.number for one in going if one] == [0, 0]
+    reopened = ledger_of(target, open_journal(tmp_path / "a.journal"), tree)
+    second = reopened.ask()
+    assert second
+    assert second.number == 1  # the first one's claim is known

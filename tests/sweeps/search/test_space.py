@@ -97,6 +97,9 @@ def test_a_grid_holds_every_combination() -> None:
     assert found.every() == [{"a": a, "b": b, "c": '["q"]'} for a in (1, 2) for b in (0.0, 0.5, 1.0)]
     with pytest.raises(UserError, match="lr is a range .0.1 to 1.: give it choices or a step"):
         space(lr={"low": 0.1, "high": 1}).every()
+    with pytest.raises(UserError, match="lr has 600,000,001 steps: at most 10,000"):
+        space(lr={"low": 0.1, "high": 0.7, "step": 1e-9}).every()
+    assert [values["lr"] for values in space(lr={"low": 0.1, "high": 0.7, "step": 0.1}).every()][-1] == 0.7
 
 
 @pytest.mark.parametrize(

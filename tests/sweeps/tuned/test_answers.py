@@ -4,19 +4,25 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import optuna
 import pytest
 
+from petl_bench.cards import SearchDimension
 from petl_bench.index import read_runs
 from petl_bench.records import read_predictions
 from petl_bench.results import ResultsTree
 from petl_bench.runner import run_plan
 from petl_bench.stats.estimate import Estimate
 from petl_bench.stats.multiplicity import holm
+from petl_bench.sweeps.search.space import Space
 from petl_bench.sweeps.search.study import Searched
+from petl_bench.sweeps.search.target import Target
 from petl_bench.sweeps.search.winners import Winner
 from petl_bench.sweeps.tuned.answers import BY_FOLD, DEFAULT, POOLED, between_methods, evaluation_of, outcomes
+from petl_bench.sweeps.tuned.figures import importances_of
 from petl_bench.sweeps.tuned.sentences import sentences
 from tests.studies import IN_PROCESS, Log
 from tests.sweeps.search.test_conduct import SMALL, target_of
@@ -28,6 +34,11 @@ def searched(folds: tuple[int, ...] = (1, 2), method: str = "linear") -> Searche
     rates = dict(zip((1, 2), (0.05, 0.002), strict=True))
     by_fold = [Winner(fold, {"lr": rates[fold]}, fold, 0.5, 10) for fold in folds]
     return Searched(target, None, [], by_fold, Winner(1, {"lr": 0.05}, None, 0.5, 10))  # type: ignore[arg-type]
+
+
+def replace_space(target: Target, dimensions: dict[str, Any]) -> Target:
+    space = Space({name: SearchDimension.model_validate(dimension) for name, dimension in dimensions.items()})
+    return replace(target, space=space)
 
 
 def test_winners_are_tried_on_their_folds_under_seeds_that_no_trial_had(tmp_path: Path) -> None:
@@ -70,7 +81,7 @@ def test_differences_are_those_of_the_records(tmp_path: Path) -> None:
     assert lines[0].startswith(
         "On test, with new seeds, one winner per fold, each chosen on that fold's validation alone"
     )
-    assert "whose choice has seen every clip" in lines[1]
+    assert "whose choice rests on the validation clips of all these folds" in lines[1]
     assert lines[2].startswith("On validation, with new seeds")
 
 
@@ -98,3 +109,23 @@ def test_without_outer_folds_the_one_winner_has_not_seen_the_test_clips() -> Non
     lines = sentences(outcome)
     assert lines[0] == "On test, with new seeds, the winner: no comparison (no complete trial)."
     assert not any("has seen every clip" in line for line in lines)
+
+
+@pytest.mark.parametrize("objective", ["accuracy", "loss"])
+def test_importances_of_two_objectives_are_for_being_good(objective: str) -> None:
+    """Of two dimensions one alone makes trials good, the other alone makes them bad."""
+    space = {name: {"choices": [0, 1, 2, 3]} for name in ("rank", "alpha")}
+    target = replace_space(target_of(method="lora", sampler="nsga2", objective=objective), space)
+    study = optuna.create_study(directions=["minimize" if objective == "loss" else "maximize", "minimize"])
+    chance = np.random.default_rng(0)
+    for _ in range(80):
+        makes_good, makes_bad = chance.integers(0, 4, 2)
+        value = 0.5 + 0.4 * (makes_good == 0) - 0.3 * (makes_bad == 0 and makes_good != 0) + chance.normal(0, 0.01)
+        study.add_trial(
+            optuna.trial.create_trial(
+                params={"rank": int(makes_good), "alpha": int(makes_bad)}, distributions=target.space.distributions,
+                values=[-value if objective == "loss" else value, 1.0],
+            )
+        )  # fmt: skip
+    found = importances_of(Searched(target, study, study.get_trials()))
+    assert found["rank"] > found["alpha"]

@@ -53,7 +53,7 @@ def test_a_search_ends_in_its_page(command: Command) -> None:
     assert "| linear   | synthetic   | random    | 3        | 3          | 0        | 0        | 2" in page
     for sentence in (
         "each chosen on that fold's validation alone",
-        "has seen every clip as validation",
+        "rests on the validation clips of all these folds",
         "On validation",
     ):
         assert sentence in page
