@@ -18,6 +18,7 @@ from petl_bench.benchmarks import download as download_room
 from petl_bench.benchmarks.dataset import open_dataset
 from petl_bench.card_files import find_card, read_card
 from petl_bench.cards import BenchmarkCard
+from petl_bench.claims import Claim, Claims
 from petl_bench.locations import data_folder
 from tests.archive_server import ArchiveServer, archive_server
 from tests.benchmarks.test_archives import tarred, zipped
@@ -234,6 +235,19 @@ def test_a_folder_that_is_in_use_is_never_written_to(server: ArchiveServer, comm
     assert command("data", "get", "esc", "--data-dir", "file/below")[0] == 2
     assert command("data", "get", "esc", "--data-dir", "elsewhere/mine")[0] == 0
     assert Path("elsewhere/mine/meta/esc50.csv").is_file()
+
+
+def test_of_two_that_get_one_data_set_the_second_is_told_to_wait(server: ArchiveServer, command: Command) -> None:
+    write_card(server)
+    Path("data").mkdir(exist_ok=True)
+    claim = Claims(Path("data").resolve()).take(".esc.get")
+    assert isinstance(claim, Claim)
+    with claim:
+        code, _, err = command("data", "get", "esc")
+        assert code == 2
+        assert re.search(r"esc: process \d+ on .* gets it into .* now: wait for that, then go on", err)
+    assert command("data", "get", "esc")[0] == 0
+    assert sorted(path.name for path in Path("data").iterdir()) == ["esc"]
 
 
 def test_two_cards_share_one_copy(server: ArchiveServer, command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
