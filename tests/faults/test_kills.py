@@ -96,6 +96,7 @@ def test_an_owner_that_was_paused_and_wakes_finds_that_another_was_first(tmp_pat
     assert len(ended(other)) == 1
     sleeper.send_signal(signal.SIGCONT)
     assert sleeper.wait() == 0
-    assert "another process recorded it first, that record stays" in slept.read_text()
+    late = "another process recorded it first, that record stays", "recorded by another process meanwhile"
+    assert any(said in slept.read_text() for said in late)  # it may have slept before it began to train
     assert len(ResultsTree(tmp_path / "shared").run_folders()) == 1
     assert left_over(tmp_path / "shared") == []
