@@ -13,6 +13,7 @@ import os
 import socket
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -22,6 +23,8 @@ from types import TracebackType
 
 BEAT_SECONDS = 10.0
 """An owner touches its claim so often."""
+WAIT_SECONDS = 0.05
+"""How often whoever waits for a claim looks whether it is free."""
 SILENT_SECONDS = 120.0
 """An owner that has not touched its claim for so long is taken to be gone: dead, paused, or cut off."""
 
@@ -112,6 +115,12 @@ class Claims:
             except FileExistsError:
                 continue  # another process was quicker
             return Claim(path, name, generation + 1, self.beat)
+
+    def wait(self, name: str) -> Claim:
+        """Claim ``name`` as soon as nobody else holds it. Raises OSError where the folder is not writable."""
+        while isinstance(claim := self.take(name), Owner):
+            time.sleep(WAIT_SECONDS)
+        return claim
 
     def owner(self, name: str) -> Owner | None:
         """Who holds a living claim to ``name``."""

@@ -124,12 +124,18 @@ def _update(index: sqlite3.Connection, folders: dict[str, Path]) -> list[str]:
     return problems
 
 
+def predicted_classes(logits: npt.NDArray[np.float32]) -> npt.NDArray[np.int64]:
+    """The class of the highest logit of each clip, ``[clips]``; NOT_FINITE where one of them is."""
+    predicted: npt.NDArray[np.int64] = logits.argmax(axis=1)
+    predicted[~np.isfinite(logits).all(axis=1)] = NOT_FINITE
+    return predicted
+
+
 def _rows_of(predictions: Predictions) -> tuple[str, tuple[str, str, bytes], bytes]:
     """Digest and columns of the clips, and the predicted classes."""
     ids, sources = (_lines(names) for names in (predictions.test_ids, predictions.test_groups))
     targets = predictions.test_targets.astype(np.int64).tobytes()
-    predicted = predictions.test_logits.argmax(axis=1)
-    predicted[~np.isfinite(predictions.test_logits).all(axis=1)] = NOT_FINITE
+    predicted = predicted_classes(predictions.test_logits)
     clips = ("\n".join(ids), "\n".join(sources), targets)
     return _seal(*clips), clips, zlib.compress(predicted.astype(np.int16).tobytes(), 1)
 

@@ -142,7 +142,7 @@ class RunRecord(Part):
     def labels(self) -> tuple[str, str, str]:
         """Benchmark, backbone and implementation: the folders the record is filed under."""
         names = self.meta_info.dataset_info["name"], self.meta_info.model_info["name"], self.spec.method.implementation
-        return tuple(map(_slug, names))  # type: ignore[return-value]
+        return tuple(map(slug, names))  # type: ignore[return-value]
 
 
 @dataclass(frozen=True)
@@ -243,6 +243,6 @@ def _fits(predictions: Predictions, part: str) -> bool:
     return kinds == ("U", "U", "i", "f") and shapes == (1, 1, 1, 2) and len(lengths) == 1 and logits.shape[1] > 0
 
 
-def _slug(name: str) -> str:
+def slug(name: str) -> str:
     """A folder name: letters, digits, ``_``, ``.`` and ``-``, never hidden or empty."""
     return re.sub(r"[^\w.-]+", "--", name).lstrip(".") or "unnamed"

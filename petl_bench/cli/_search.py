@@ -12,13 +12,14 @@ import typer
 from petl_bench.cli._options import count, duration
 from petl_bench.cli._screen import Screen
 from petl_bench.errors import UserError
-from petl_bench.sweeps.grid import Options, show
+from petl_bench.sweeps.grid import Options, brief
 
 if TYPE_CHECKING:
     from petl_bench.card_files import CardFile
     from petl_bench.execution import Execution
     from petl_bench.plan import PlannedRun
     from petl_bench.records import RunRecord
+    from petl_bench.results import ResultsTree
     from petl_bench.sweeps.card import SweepCard
     from petl_bench.sweeps.search.target import Target
 
@@ -55,10 +56,7 @@ class SearchScreen(Screen):
         self.epochs_done[run.key] = run.spec.training.epochs
 
     def trial_ended(self, number: int, finished: int, levels: dict[str, Any], outcome: str) -> None:
-        said = ", ".join(
-            f"{name} {level:.3g}" if isinstance(level, float) else f"{name} {show(level)}"
-            for name, level in levels.items()
-        )
+        said = ", ".join(f"{name} {brief(level)}" for name, level in levels.items())
         self.say(f"[{finished}/{self.wanted}] trial {number}: {outcome} ({said})")
 
     def others_try(self, trials: int) -> None:
@@ -86,11 +84,11 @@ def run_search(card: SweepCard, asked: Asked, execution: Execution) -> None:
         card = check(SweepCard, data, str(asked.file.path))
     try:
         found = targets(card, asked.options)
+        if asked.options.data_dir is not None and len({target.benchmark for target in found}) > 1:
+            raise UserError("--data-dir: the search has several data sets; set PETL_BENCH_DATA to their parent")
         open_workbenches(found, execution.devices[0])
     except UserError as error:
         raise UserError(f"{asked.file.path}: {error}") from error
-    if asked.options.data_dir is not None and len({target.benchmark for target in found}) > 1:
-        raise UserError("--data-dir: the search has several data sets; set PETL_BENCH_DATA to their parent")
     tree = ResultsTree(asked.results)
     records = [run.record for run in read_runs(tree)[0]] if tree.root.is_dir() else []
     print(f"{card.title}\n")
@@ -105,7 +103,12 @@ def run_search(card: SweepCard, asked: Asked, execution: Execution) -> None:
 
 
 def _conduct(
-    card: SweepCard, asked: Asked, execution: Execution, tree: Any, here: Sequence[Target], absent: Sequence[Target]
+    card: SweepCard,
+    asked: Asked,
+    execution: Execution,
+    tree: ResultsTree,
+    here: Sequence[Target],
+    absent: Sequence[Target],
 ) -> None:
     from rich.console import Console
 

@@ -118,6 +118,11 @@ def show(level: Any) -> str:
     return json.dumps(level)
 
 
+def brief(level: Any) -> str:
+    """The same with three digits of a fraction."""
+    return f"{level:.3g}" if isinstance(level, float) else show(level)
+
+
 def _combinations(card: SweepCard, names: Levels) -> list[Levels]:
     """All levels of one method on one benchmark: the grid times the arms, and the single points."""
     factors = {**card.factors, **card.factors_of(names["method"])}

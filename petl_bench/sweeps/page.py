@@ -129,7 +129,7 @@ def _table(cells: Sequence[Cell], said: Answer) -> str:
         described, difference = describe(cell.scores), by_cell.get(id(cell))
         line: Row = {name: escaped(show(cell.levels[name])) if name in cell.levels else "" for name in factors}
         line["score"] = "-" if isinstance(described.score, NotAvailable) else f"{100 * described.score:.2f}"
-        line["95%"] = _bounds(described.interval)
+        line["95%"] = bounds(described.interval)
         line |= _difference(difference) if difference else {"to baseline": "baseline" * (id(cell) in baselines)}
         line["trained"] = f"{cell.runs[0].record.train_info.adapted_parameters:,}"
         line["runs"] = f"{len(cell.runs)}/{cell.due}"
@@ -148,7 +148,7 @@ PRINTED = ("score", "95%", "to baseline", "95% of it", "p Holm", "verdict", "tra
 def _difference(difference: Difference) -> Row:
     return {
         "to baseline": f"{100 * difference.estimate.value:+.2f}",
-        "95% of it": _bounds(difference.estimate.interval(), sign="+"),
+        "95% of it": bounds(difference.estimate.interval(), sign="+"),
         "p Holm": p_value(exact(difference.holm_p)),
         "verdict": _verdict(difference),
     }
@@ -160,7 +160,8 @@ def _verdict(difference: Difference) -> str:
     return str(difference.verdict)
 
 
-def _bounds(interval: Interval | NotAvailable, sign: str = "") -> str:
+def bounds(interval: Interval | NotAvailable, sign: str = "") -> str:
+    """An interval in percent; a dash where there is none."""
     if isinstance(interval, NotAvailable):
         return "-"
     return f"{100 * interval.low:{sign}.2f} to {100 * interval.high:{sign}.2f}"

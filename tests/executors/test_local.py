@@ -311,3 +311,18 @@ def test_a_run_that_ends_its_worker_twice_leaves_no_claim(study: Study) -> None:
     study.run(Log(), LOCAL, methods=("fatal.py:Fatal",), settings=("Fatal.times=9", "Fatal.how=exit"))
     assert len(study.tree.failures()) == 1
     assert not list(study.tree.claims.folder.glob("*"))
+
+
+def test_a_worker_whose_judge_does_not_answer_gives_its_run_back() -> None:
+    """The study's process is paused: others can only go on where the worker's claim falls silent."""
+    code = (
+        "import threading\n"
+        "from petl_bench.executors import worker\n"
+        "worker.SILENT_SECONDS = 0.2\n"
+        "channel = worker.Channel(iter(threading.Event().wait, 0))\n"
+        "channel.judged = True\n"
+        "channel.epoch(1, {})\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert ended.returncode == 1
+    assert json.loads(ended.stdout)["event"] == "epoch"

@@ -9,7 +9,6 @@ import math
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Protocol
 
 from petl_bench.errors import UserError
@@ -196,11 +195,11 @@ class Conductor:
 
     def _enter(self, trial: Trial, validation: Validation) -> None:
         """Enter a run's validation, and with the last one the trial's result."""
-        folder = self.tree.find(trial.run.key)
+        key = trial.run.key
         trial.seen.append(validation)
         objective = [self._objective(seen) for seen in trial.seen]
         try:
-            self._report(trial, objective, folder)
+            self._report(trial, objective, key)
             if len(trial.seen) < len(trial.plan):
                 if not trial.worth:
                     self._prune(trial)
@@ -213,12 +212,12 @@ class Conductor:
         except TakenOverError:
             self._drop(trial)
 
-    def _report(self, trial: Trial, objective: Sequence[float], folder: Path | None) -> None:
+    def _report(self, trial: Trial, objective: Sequence[float], key: str) -> None:
         """Enter the steps of a run that ended, those too that another process trained."""
         run = len(objective) - 1
         if self.target.search.pruner == "fold:wilcoxon":
             trial.worth = self.ledger.report(trial.going, objective[-1], run)
-        elif self.target.axis.by_epoch and folder is not None:
+        elif self.target.axis.by_epoch and (folder := self.tree.find(key)) is not None:
             by_epoch = validation_by_epoch(folder, self.target.search.objective)
             for epoch, value in enumerate(by_epoch, 1):
                 if epoch not in trial.epochs:
@@ -252,7 +251,7 @@ class Conductor:
 
     def _said(self, values: Sequence[float]) -> str:
         loss = self.target.search.objective == "loss"
-        said = f"validation {'loss ' if loss else ''}{values[0]:.4f}" if loss else f"validation {100 * values[0]:.2f}"
+        said = f"validation loss {values[0]:.4f}" if loss else f"validation {100 * values[0]:.2f}"
         return said + (f", {values[1]:,.0f} parameters" if len(values) > 1 else "")
 
     def _objective(self, validation: Validation) -> float:

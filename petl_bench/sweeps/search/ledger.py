@@ -6,9 +6,8 @@ it fails, and its values are tried again. Lost trials do not count; all others d
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,7 +16,7 @@ from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, TrialState
 
 from petl_bench.canonical import digest
-from petl_bench.claims import Claim, Claims, Owner
+from petl_bench.claims import Claim, Claims
 from petl_bench.sweeps.card import Search
 from petl_bench.sweeps.search.samplers import grid_of, sampler_for
 from petl_bench.sweeps.search.space import Space, Values
@@ -26,7 +25,6 @@ AGAIN, CAUSE, RUNS = "tries again", "cause", "runs"
 """Attributes of trials: the number of the lost trial that it repeats; why it failed; its runs' validation."""
 NOT_ALLOWED = "not allowed: "
 """How the cause begins where the method refuses a combination."""
-WAIT_SECONDS = 0.05
 
 
 class TakenOverError(Exception):
@@ -59,11 +57,12 @@ class Ledger:
         self.claims = claims
         self.wanted = wanted
         self._name = f"search-{digest([study.study_name, book])}"
+        self._book = f"{self._name}-book"
         self._distributions = space.distributions
 
     def ask(self) -> Going | None:
         """The next trial; None where those finished, running and waiting are as many as are wanted."""
-        with self._alone():
+        with self.claims.wait(self._book):
             self._give_up_lost()
             trials = self.trials()
             waiting = any(trial.state == TrialState.WAITING for trial in trials)
@@ -85,7 +84,7 @@ class Ledger:
 
     def try_failed_again(self) -> None:
         """Have the values of trials that failed for a cause tried once more, in their place."""
-        with self._alone():
+        with self.claims.wait(self._book):
             for trial in self.trials():
                 if trial.state == TrialState.FAIL and not trial.user_attrs[CAUSE].startswith(NOT_ALLOWED):
                     self.study.enqueue_trial(values_of(trial), user_attrs={AGAIN: trial.number})
@@ -174,19 +173,6 @@ class Ledger:
             if self._all()[going.number].state.is_finished():
                 raise TakenOverError from error
             raise
-
-    def _alone(self) -> AbstractContextManager[None]:
-        """Have the book for this process alone."""
-        return alone(self.claims, f"{self._name}-book")
-
-
-@contextmanager
-def alone(claims: Claims, name: str) -> Iterator[None]:
-    """Have what a claim is named after for this process alone."""
-    while isinstance(claim := claims.take(name), Owner):
-        time.sleep(WAIT_SECONDS)
-    with claim:
-        yield
 
 
 def is_lost(trial: FrozenTrial) -> bool:

@@ -20,8 +20,9 @@ from petl_bench.errors import UserError, one_line
 from petl_bench.execution import Execution
 from petl_bench.files import write_atomically
 from petl_bench.results import ResultsTree
+from petl_bench.sweeps.card import Search
 from petl_bench.sweeps.search.conduct import Conductor, SearchReporter
-from petl_bench.sweeps.search.ledger import Ledger, alone
+from petl_bench.sweeps.search.ledger import Ledger
 from petl_bench.sweeps.search.pruning import make_pruner
 from petl_bench.sweeps.search.storage import Direction, open_journal, open_study, open_url
 from petl_bench.sweeps.search.target import Target
@@ -37,7 +38,7 @@ BOOK = "book"
 
 @dataclass(frozen=True)
 class Searched:
-    """What a search found: its trials, without those lost, and who won."""
+    """What a search found: as many trials as it was to have, and who won. ``study`` holds the lost ones too."""
 
     target: Target
     study: optuna.Study
@@ -57,15 +58,18 @@ def open_storage(url: str | None, journal: Path) -> BaseStorage:
     return open_journal(journal) if url is None else open_url(url)
 
 
+def directions_of(search: Search) -> list[Direction]:
+    """Which way the objective is better, and beside it, for nsga2, the number of parameters."""
+    first: Direction = "minimize" if search.objective == "loss" else "maximize"
+    return [first, "minimize"] if search.sampler == "nsga2" else [first]
+
+
 def ledger_of(target: Target, storage: BaseStorage, tree: ResultsTree) -> Ledger:
     """The book of a target's trials, opened or begun. Raises UserError where they are of another results folder."""
     search = target.search
-    directions: list[Direction] = ["minimize" if search.objective == "loss" else "maximize"]
-    if search.sampler == "nsga2":
-        directions.append("minimize")
-    study = open_study(storage, target.study, directions)
+    study = open_study(storage, target.study, directions_of(search))
     study.pruner = make_pruner(search.pruner, target.axis)
-    with alone(tree.claims, f"search-{digest(target.study)}-opening"):
+    with tree.claims.wait(f"search-{digest(target.study)}-opening"):
         _belong_to(study, tree)
         if (book := study.user_attrs.get(BOOK)) is None:
             study.set_user_attr(BOOK, book := secrets.token_hex(8))

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from petl_bench.errors import UserError
-from petl_bench.index import NOT_FINITE, Clips, IndexedRun
+from petl_bench.index import Clips, IndexedRun, predicted_classes
 from petl_bench.leaderboard.tables import scores_of
 from petl_bench.plan import Plan, PlannedRun
 from petl_bench.records import read_predictions
@@ -40,7 +40,7 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class Versus:
-    """One configuration against another: ``estimate`` is the difference; None where there is nothing to compare."""
+    """One configuration, or one method's, against another: ``estimate`` is the difference where there is one."""
 
     what: str
     estimate: Estimate | NotAvailable
@@ -130,10 +130,12 @@ def _outcome(
 def _on_validation(run: IndexedRun, folder: Path) -> IndexedRun:
     """A run as if its validation clips were tested. A clip may validate several folds: its id names the fold."""
     kept = read_predictions(folder)
-    predicted = kept.validation_logits.argmax(axis=1)
-    predicted[~np.isfinite(kept.validation_logits).all(axis=1)] = NOT_FINITE
     ids = np.char.add(f"fold {run.record.spec.fold} ", kept.validation_ids)
-    return IndexedRun(run.record, Clips(ids, kept.validation_groups, kept.validation_targets), predicted)
+    return IndexedRun(
+        run.record,
+        Clips(ids, kept.validation_groups, kept.validation_targets),
+        predicted_classes(kept.validation_logits),
+    )
 
 
 def _versus(what: str, first: Scores | None, second: Scores | None) -> Versus:

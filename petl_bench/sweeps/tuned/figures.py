@@ -14,7 +14,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from petl_bench.leaderboard.figures import COLOURS, STYLE
 from petl_bench.stats.validation_curve import expected_best
-from petl_bench.sweeps.search.study import Searched
+from petl_bench.sweeps.search.study import Searched, directions_of
 
 LEAST_TRIALS = 10
 """Complete trials below which nothing is said of importances."""
@@ -79,7 +79,7 @@ def importances_of(searched: Searched) -> dict[str, float]:
         warnings.simplefilter("ignore")
         try:
             found = optuna.importance.get_param_importances(
-                searched.study, target=(lambda trial: sign * trial.values[0]) if two else None
+                _study_of(searched), target=(lambda trial: sign * trial.values[0]) if two else None
             )
         except (ValueError, RuntimeError):
             return {}
@@ -106,15 +106,22 @@ def _by_number(panel: Axes, searched: Searched) -> None:
 
 def _front(panel: Axes, searched: Searched) -> None:
     complete = _complete(searched.trials)
-    numbers = {trial.number for trial in searched.study.best_trials} if complete else set()
+    best = {tuple(trial.values) for trial in _study_of(searched).best_trials}
     loss = _is_loss(searched)
-    points = [(t.values[1], t.values[0] if loss else 100 * t.values[0], t.number in numbers) for t in complete]
+    points = [(t.values[1], t.values[0] if loss else 100 * t.values[0], tuple(t.values) in best) for t in complete]
     panel.plot([p[0] for p in points], [p[1] for p in points], "o", ms=4, color="0.6", label="complete")
     front = sorted(p[:2] for p in points if p[2])
     panel.plot([p[0] for p in front], [p[1] for p in front], "o-", ms=5, lw=1.2, color=COLOURS[1], label="front")
     panel.set_xscale("log")
     panel.set_xlabel("trained parameters, without the head")
     panel.set_ylabel(_unit(searched))
+
+
+def _study_of(searched: Searched) -> optuna.Study:
+    """The trials of a search's budget alone, in memory."""
+    study = optuna.create_study(directions=list(directions_of(searched.target.search)))
+    study.add_trials(searched.trials)
+    return study
 
 
 def _complete(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -14,14 +13,16 @@ from petl_bench.canonical import flat
 from petl_bench.files import write_atomically
 from petl_bench.index import IndexedRun
 from petl_bench.leaderboard.figures import save
-from petl_bench.leaderboard.pages import escaped, ranges
+from petl_bench.leaderboard.pages import escaped, percent, ranges
 from petl_bench.leaderboard.parts import notes_on_parts
+from petl_bench.leaderboard.report import number
+from petl_bench.records import slug
 from petl_bench.settings import resolve_settings
 from petl_bench.stats.availability import NotAvailable
 from petl_bench.stats.describe import describe
 from petl_bench.sweeps.card import SweepCard
-from petl_bench.sweeps.grid import show
-from petl_bench.sweeps.page import ONE_SEED
+from petl_bench.sweeps.grid import brief, show
+from petl_bench.sweeps.page import ONE_SEED, bounds
 from petl_bench.sweeps.search.ledger import CAUSE, RUNS, values_of
 from petl_bench.sweeps.search.space import show_dimension
 from petl_bench.sweeps.search.study import Searched
@@ -48,6 +49,7 @@ def write_page(
     """
     said = outcomes(found, indexed, folders)
     paths: list[Path] = []
+    important = False
     text = [f"# {escaped(card.title)}", ""]
     if mark:
         text += [f"**Not the whole search of the card: {escaped(mark)}.**", ""]
@@ -58,16 +60,14 @@ def write_page(
         if len(its) > 1:
             text += [*(f"- {escaped(sentence)}" for sentence in between(between_methods(its))), ""]
         for outcome in its:
-            text += _section(outcome, out, paths)
+            found_important = importances_of(outcome.searched)
+            important = important or bool(found_important)
+            text += _section(outcome, found_important, out, paths)
         text += _curve(its, out, paths)
-    text += ["## Notes", "", *(f"- {escaped(note)}" for note in _notes(card, said, lines))]
+    text += ["## Notes", "", *(f"- {escaped(note)}" for note in _notes(card, said, lines, important))]
     write_atomically(out / "README.md", ("\n".join(text).rstrip() + "\n").encode())
     write_atomically(out / "trials.csv", _csv([outcome.searched for outcome in said]).encode())
     return [out / "README.md", out / "trials.csv", *paths]
-
-
-def _file_name(text: str) -> str:
-    return re.sub(r"[^\w.-]+", "-", text)
 
 
 def _budgets(every: Sequence[Searched]) -> str:
@@ -103,15 +103,15 @@ def _conditions(its: Sequence[Outcome]) -> str:
     )
 
 
-def _section(outcome: Outcome, out: Path, paths: list[Path]) -> list[str]:
+def _section(outcome: Outcome, importances: dict[str, float], out: Path, paths: list[Path]) -> list[str]:
     """One method: sentences, scores, settings and figures."""
     searched = outcome.searched
-    name = _file_name(f"{searched.target.benchmark}-{searched.target.method}")
+    name = slug(f"{searched.target.benchmark}-{searched.target.method}")
     text = [f"### {escaped(searched.target.method)}", "", *(f"- {escaped(line)}" for line in sentences(outcome)), ""]
     text += [_scores(outcome), "", "Settings:", "", _settings(searched), ""]
     paths += save(history(searched), out, f"history-{name}")
     text += [f"![the objective of every trial](history-{name}.png)", ""]
-    if importances := importances_of(searched):
+    if importances:
         paths += save(importance_bars(importances, searched.target.title), out, f"importances-{name}")
         text += [f"![descriptive importances of the dimensions](importances-{name}.png)", ""]
     return text
@@ -123,16 +123,11 @@ def _scores(outcome: Outcome) -> str:
         if name == POOLED and not is_nested(outcome):
             continue
         described, validated = describe(scores), describe(outcome.validation[name])
-        interval = described.interval
-        bounds = "-" if isinstance(interval, NotAvailable) else f"{100 * interval.low:.2f} to {100 * interval.high:.2f}"
         name = "tuned" if name == BY_FOLD and not is_nested(outcome) else name
-        rows.append([name, _percent(described.score), bounds, _percent(validated.score)])
+        score, of_validation = (percent(number(part.score)) for part in (described, validated))
+        rows.append([name, score, bounds(described.interval), of_validation])
     heads = ["", "test", "95%", "validation"]
     return str(tabulate(rows, headers=heads, tablefmt="pipe", disable_numparse=True))
-
-
-def _percent(value: float | NotAvailable) -> str:
-    return "-" if isinstance(value, NotAvailable) else f"{100 * value:.2f}"
 
 
 def _settings(searched: Searched) -> str:
@@ -143,8 +138,8 @@ def _settings(searched: Searched) -> str:
     if searched.pooled is not None:
         winners.append(("all folds" if len(target.folds) > 1 else "winner", searched.pooled))
     rows = [
-        [name, show_dimension(dimension), _short(card[name]) if name in card else "",
-         *(_short(winner.levels[name]) for _, winner in winners)]
+        [name, show_dimension(dimension), brief(card[name]) if name in card else "",
+         *(brief(winner.levels[name]) for _, winner in winners)]
         for name, dimension in target.space.dimensions.items()
     ]  # fmt: skip
     rows.append(["trial", "", "", *(str(winner.number) for _, winner in winners)])
@@ -162,22 +157,18 @@ def _of_card(searched: Searched) -> dict[str, object]:
     return {**flat(of_benchmark), **of_benchmark["training"], **of_benchmark["protocol"], **of_method}
 
 
-def _short(level: object) -> str:
-    return f"{level:.3g}" if isinstance(level, float) else show(level)
-
-
 def _curve(its: Sequence[Outcome], out: Path, paths: list[Path]) -> list[str]:
     """Expected validation performance against budget, where trials are independent: random search without a pruner."""
     search = its[0].searched.target.search
     usable = [o.searched for o in its if o.searched.pooled is not None]
     if search.sampler != "random" or search.pruner != "none" or not usable:
         return []
-    name = _file_name(f"budget-{usable[0].target.benchmark}")
+    name = slug(f"budget-{usable[0].target.benchmark}")
     paths += save(budget_curve(usable), out, name)
     return [f"![expected best validation against the number of trials]({name}.png)", ""]
 
 
-def _notes(card: SweepCard, said: Sequence[Outcome], lines: Sequence[str]) -> list[str]:
+def _notes(card: SweepCard, said: Sequence[Outcome], lines: Sequence[str], important: bool) -> list[str]:
     notes, search = [*card.notes, *lines], card.search
     assert search is not None
     nested = any(map(is_nested, said))
@@ -198,7 +189,7 @@ def _notes(card: SweepCard, said: Sequence[Outcome], lines: Sequence[str]) -> li
         else:
             listed = ", ".join(f"{method} {trials}" for method, trials in budgets.items())
             notes.append(f"budgets differ, as the grids have so many combinations: {listed}")
-    if any(importances_of(outcome.searched) for outcome in said):
+    if important:
         few = f"; with fewer than {FEW_TRIALS} trials they are noise for the most part"
         fewer = any(len(outcome.searched.trials) < FEW_TRIALS for outcome in said)
         notes.append(

@@ -31,7 +31,7 @@ def sentences(outcome: Outcome) -> list[str]:
 
 def between(method_pairs: Sequence[Versus]) -> list[str]:
     """Tuned methods against each other."""
-    return [f"Tuned alike, on test: {versus.what} {_said(versus)}" for versus in method_pairs]
+    return [f"Tuned alike, on test: {versus.what} {_said(versus, against='')}" for versus in method_pairs]
 
 
 def states(searched: Searched) -> str:
@@ -74,7 +74,7 @@ def _validation(outcome: Outcome) -> str:
     )
 
 
-def _said(versus: Versus) -> str:
+def _said(versus: Versus, against: str = f" to {DEFAULT}") -> str:
     estimate = versus.estimate
     if isinstance(estimate, NotAvailable):
         return f"no comparison ({estimate.reason})."
@@ -84,7 +84,6 @@ def _said(versus: Versus) -> str:
     finding = f"no test ({found.reason})" if isinstance(found, NotAvailable) else str(found)
     least = detectable(estimate)
     power = "" if least is None else f" A true one of {100 * least:.2f} would have been found with 80% power."
-    against = "" if " - " in versus.what else f" to {DEFAULT}"
     return (
         f"{points(estimate.value)} points{against} ({interval(estimate)}; {estimate.procedure}, "
         f"{p_value(versus.holm_p)} after Holm): {finding}.{power}"
