@@ -82,7 +82,7 @@ def test_processes_that_start_at_once_train_every_run_once(tmp_path: Path) -> No
 @pytest.mark.slow
 def test_an_owner_that_was_paused_and_wakes_finds_that_another_was_first(tmp_path: Path) -> None:
     """A study is stopped in a run, its claim falls silent, another process does the run; then the first goes on."""
-    more = ["--epochs", "60", "--folds", "1", "--seeds", "0", "--methods", "linear", "--executor", "in_process"]
+    more = ["--epochs", "30", "--folds", "1", "--seeds", "0", "--methods", "linear", "--executor", "in_process"]
     more += ["--checkpoint-every", "1"]
     slept, other = tmp_path / "slept", tmp_path / "other"
     sleeper = start(tmp_path / "shared", *more, log=slept)

@@ -65,7 +65,7 @@ def test_two_processes_that_are_killed_end_with_exactly_the_trials_asked_for(tmp
     shared, epochs = tmp_path / "shared", 2 * KILLS
     processes = [start(shared, log, epochs) for _ in range(2)]
     while sum(killed.values()) < KILLS:
-        time.sleep(chance.uniform(2, 8))
+        time.sleep(chance.uniform(1, 5))
         at = chance.randrange(2)
         if processes[at].poll() == 0:
             break

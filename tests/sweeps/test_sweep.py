@@ -156,7 +156,7 @@ def test_every_shipped_study_runs_small_and_ends_in_its_page(name: str, command:
     tiny = ("--dataset", "synthetic", "--folds", "1-3", "--epochs", "1", "--seeds", "0")
     limit = () if name in ("few_shot", "seed_report") else ("--limit", "2")
     limit += ("--trials", "3") if name == "tune" else ()
-    code, out, err = command("sweep", name, "--quick", *tiny, *limit, "--device", "cpu")
+    code, out, err = command("sweep", name, "--quick", *tiny, *limit, "--device", "cpu", "--executor", "in_process")
     assert (code, err) == (0, "")
     folder = Path("leaderboard") / f"{name}-quick-varied"
     page = (folder / "README.md").read_text()
