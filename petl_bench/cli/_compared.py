@@ -5,40 +5,35 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
-
+from petl_bench.cli._board import marks
+from petl_bench.cli._layout import Columns, grid, note, say
 from petl_bench.leaderboard.pages import p_value, percent, plus_minus, ranges
 from petl_bench.leaderboard.report import Data
-
-Columns = dict[str, Callable[[Data], str]]
-LETTERS = "rows that share a letter are not significantly different (Holm over all pairs)"
-DAGGER = "†: not significantly worse than the best (Holm over all pairs)"
 
 
 def print_table(report: Data, *, margin: float | None, verbose: bool) -> None:
     """One table's comparison."""
     title = f"{report['benchmark']}, backbone {report['backbone']}, profile {report['profile']}"
-    print(f"\n{title}" + (f" ({', '.join(report['unlike_others'])})" if report["unlike_others"] else ""))
+    print()
+    say(title + (f" ({', '.join(report['unlike_others'])})" if report["unlike_others"] else ""))
     sizes = report["fold_sizes"]
     tested, trained = ("/".join(map(str, dict.fromkeys(size[part] for size in sizes))) for part in ("test", "train"))
     print(f"{report['test_clips']:,} test clips of {report['sources']:,} sources, seeds {ranges(report['seeds'])}")
     print(f"{len(sizes)} of {report['folds']} folds, tested on {tested} clips each, trained on {trained}")
     print(f"{report['metric'].replace('_', ' ')}, percent\n")
     rows = report["comparisons"]
-    _grid(report["rows"], _score_columns(report))
-    _grid(rows, DIFFERENCES, name=_pair)
-    _grid(rows, DETAILS, name=_pair)
-    _grid(rows, ERRORS, name=_pair)
+    grid(report["rows"], _score_columns(report))
+    grid(rows, DIFFERENCES, name=_pair)
+    grid(rows, DETAILS, name=_pair)
+    grid(rows, ERRORS, name=_pair)
     if margin is not None:
         print(f"within {margin:g} points, declared beforehand")
-        _grid(rows, MARGIN, name=_pair)
+        grid(rows, MARGIN, name=_pair)
     if verbose:
         print("other questions: these models on new clips; training on these very clips")
-        _grid(rows, OTHER_TESTS, name=_pair)
-    for note in _notes(report):
-        print(f"- {note}")
+        grid(rows, OTHER_TESTS, name=_pair)
+    for text in _notes(report):
+        note(text)
 
 
 def print_over_datasets(group: Data, reports: Sequence[Data]) -> None:
@@ -54,9 +49,9 @@ def print_over_datasets(group: Data, reports: Sequence[Data]) -> None:
     print(f"\nover {len(names)} data sets: {', '.join(names)}\n")
     methods = [{"method": method, "rank": rank} for method, rank in ranks.items()]
     columns: Columns = {name: _score_on(scores[name]) for name in names}
-    _grid(methods, {**columns, "mean rank": lambda row: f"{row['rank']:.2f}"})
+    grid(methods, {**columns, "mean rank": lambda row: f"{row['rank']:.2f}"})
     print("differences, * significant on that data set (Holm)")
-    _grid(rows, {name: _on_dataset(name) for name in names}, name=_pair)
+    grid(rows, {name: _on_dataset(name) for name in names}, name=_pair)
     columns = {
         "mean": lambda row: _signed(row["mean"]),
         "95% interval": _interval,
@@ -65,8 +60,8 @@ def print_over_datasets(group: Data, reports: Sequence[Data]) -> None:
     }
     if rows[0]["p_new_data_set"] is not None:
         columns["p new"] = lambda row: p_value(row["p_new_data_set"])
-    _grid(rows, columns, name=_pair)
-    print("- the mean is over these data sets and no others; p new: for data sets not seen, of low power")
+    grid(rows, columns, name=_pair)
+    note("the mean is over these data sets and no others; p new: for data sets not seen, of low power")
 
 
 def _score_on(rows: dict[str, Data]) -> Callable[[Data], str]:
@@ -80,7 +75,7 @@ def _on_dataset(name: str) -> Callable[[Data], str]:
 def _score_columns(report: Data) -> Columns:
     columns: Columns = {
         "score": lambda row: percent(row["score"]),
-        "+-95%": plus_minus,
+        "±95%": plus_minus,
         "fold sd": lambda row: percent(row["fold_sd"]),
         "seed sd": lambda row: percent(row["seed_sd"]),
         "": lambda row: row["letters"] or ("†" if row["not_worse_than_best"] else ""),
@@ -131,8 +126,7 @@ OTHER_TESTS: Columns = {
 
 def _notes(report: Data) -> list[str]:
     rows = report["comparisons"]
-    marked = any(row["not_worse_than_best"] for row in report["rows"])
-    notes = [LETTERS if any(row["letters"] for row in report["rows"]) else DAGGER] if marked else []
+    notes = marks(report["rows"])
     notes += dict.fromkeys(f"p answers: {row['question']}" for row in rows)
     notes.append("p cons.: the corrected resampled t-test, a guard against overlapping training sets")
     notes.append("detectable: the true difference found with 80% power now; floor: with any number of seeds")
@@ -147,20 +141,6 @@ def _notes(report: Data) -> list[str]:
     reasons = [row["verdict"] for row in rows if row["verdict"].startswith("no test")]
     every = [*notes, *report["notes"], *reasons, *(note for row in rows for note in row["notes"])]
     return list(dict.fromkeys(every))
-
-
-def _grid(rows: Sequence[Data], columns: Columns, name: Callable[[Data], str] = lambda row: row["method"]) -> None:
-    """Print aligned columns, and an empty line; names fold where the terminal is narrow."""
-    table = Table(box=None, pad_edge=False, padding=(0, 1))
-    table.add_column("", overflow="fold", min_width=12)
-    for head in columns:
-        table.add_column(head, justify="left" if head == "verdict" else "right", no_wrap=head != "verdict")
-    for row in rows:
-        table.add_row(escape(name(row)), *(cell(row) for cell in columns.values()))
-    console = Console(highlight=False)
-    with console.capture() as capture:
-        console.print(table)
-    print("\n".join(line.rstrip() for line in capture.get().splitlines()) + "\n")
 
 
 def _signed(value: float | None) -> str:

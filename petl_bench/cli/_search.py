@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from petl_bench.cli._layout import next_step, say
 from petl_bench.cli._options import count, duration
 from petl_bench.cli._screen import Screen
 from petl_bench.errors import UserError
@@ -93,8 +94,9 @@ def run_search(card: SweepCard, asked: Asked, execution: Execution) -> None:
     records = [run.record for run in read_runs(tree)[0]] if tree.root.is_dir() else []
     print(f"{card.title}\n")
     for line in _plan(found, records):
-        print(line)
+        say(line, "    ")
     if asked.plan_only:
+        next_step(f"the same command without --plan; the page will be {asked.page / 'README.md'}")
         return
     here = [target for target in found if target.workbench is not None]
     if not here:

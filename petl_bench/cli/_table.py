@@ -6,10 +6,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import pandas as pd
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
+from petl_bench.cli._layout import Columns, grid, next_step, note, results_flag, say
 from petl_bench.cli._options import count
 from petl_bench.errors import UserError
 from petl_bench.leaderboard.pages import ROLES, thousands
@@ -20,28 +18,36 @@ from petl_bench.records import RunRecord, read_record
 from petl_bench.results import ResultsTree
 from petl_bench.switches import describe_switches, profile_of
 
-Cell = Callable[[dict[Any, Any]], str]
 
-
-def print_summary(console: Console, plan: Plan, tree: ResultsTree, metric: str, notes: Sequence[str]) -> None:
+def print_summary(plan: Plan, tree: ResultsTree, metric: str, notes: Sequence[str]) -> None:
     """The tables of the plan's runs, read back from the results tree, and what a reader must know of them."""
     records = _records(plan, tree)
     frame = summary(records, [(run.method, run.key) for run in plan], metric)
-    lines = [f"\n{plan[0].benchmark}, backbone {plan[0].backbone}: test {metric.replace('_', ' ')}, percent"]
+    line = f"{plan[0].benchmark}, backbone {plan[0].backbone}: test {metric.replace('_', ' ')}, percent"
     if (profile := profile_of(plan[0].spec.switches)) != "corrected":
-        lines[0] += f", profile {profile}"
+        line += f", profile {profile}"
     limits = {record.meta_info.dataset_info["limit"] for record in records} - {None}
     if limits:
-        lines[0] += f" (partial: at most {count(max(limits), 'clip')} per class and fold)"
-    _print(console, lines)
-    console.print(_table(frame, _score_columns()))
+        line += f" (partial: at most {count(max(limits), 'clip')} per class and fold)"
+    print()
+    say(line)
+    rows = frame.to_dict("records")
+    grid(rows, _where_run(_score_columns()), head="method")
     if records:
-        _print(console, ["\ntrained parameters"])
-        console.print(_table(frame, _parameter_columns(frame)))
-        console.print()
+        print("trained parameters")
+        grid(rows, _where_run(_parameter_columns(frame)), head="method")
     remarks = [run.remark for run in plan if run.remark]
-    reading = _reading(plan, records, frame)
-    _print(console, [f"- {note}" for note in dict.fromkeys([*notes, *remarks, *reading, f"records: {tree.root}"])])
+    for text in dict.fromkeys([*notes, *remarks, *_reading(plan, records, frame), f"records: {tree.root}"]):
+        note(text)
+    _what_next(plan, tree)
+
+
+def _what_next(plan: Plan, tree: ResultsTree) -> None:
+    where = results_flag(tree.root)
+    if len({run.method for run in plan}) > 1:
+        next_step(f"petl-bench compare --dataset {plan[0].benchmark}{where} (differences, intervals, tests)")
+    else:
+        next_step(f"petl-bench leaderboard{where}")
 
 
 def _records(plan: Plan, tree: ResultsTree) -> list[RunRecord]:
@@ -56,7 +62,7 @@ def _records(plan: Plan, tree: ResultsTree) -> list[RunRecord]:
     return records
 
 
-def _score_columns() -> dict[str, Cell]:
+def _score_columns() -> Columns:
     return {
         "mean": lambda row: f"{100 * row['score']:.2f}",
         "fold sd": lambda row: "-" if pd.isna(row["fold_sd"]) else f"{100 * row['fold_sd']:.2f}",
@@ -67,27 +73,24 @@ def _score_columns() -> dict[str, Cell]:
     }
 
 
-def _parameter_columns(frame: pd.DataFrame) -> dict[str, Cell]:
+def _parameter_columns(frame: pd.DataFrame) -> Columns:
     """One column per role that some method trains, and the count as the literature prints it."""
     roles = [role for role in ROLES if frame[role].sum() > 0]
-    columns: dict[str, Cell] = {role: _role_cell(role) for role in roles}
+    columns: Columns = {role: _role_cell(role) for role in roles}
     return columns | {"as published": lambda row: thousands(row["published_count"])}
 
 
-def _role_cell(role: str) -> Cell:
+def _role_cell(role: str) -> Callable[[Any], str]:
     return lambda row: thousands(row[role])
 
 
-def _table(frame: pd.DataFrame, columns: dict[str, Cell]) -> Table:
-    """The method's name folds where it is long; a row without runs has only their number."""
-    table = Table(box=None, pad_edge=False, padding=(0, 1))
-    table.add_column("method", overflow="fold", min_width=min(24, int(frame["method"].str.len().max())))
-    for head in columns:
-        table.add_column(head, justify="right", no_wrap=True)
-    for row in frame.to_dict("records"):
-        cells = [cell(row) if row["runs"] or head == "runs" else "-" for head, cell in columns.items()]
-        table.add_row(escape(str(row["method"])), *cells)
-    return table
+def _where_run(columns: Columns) -> Columns:
+    """A row without runs has only their number."""
+    return {head: _or_dash(head, cell) for head, cell in columns.items()}
+
+
+def _or_dash(head: str, cell: Callable[[Any], str]) -> Callable[[Any], str]:
+    return lambda row: cell(row) if row["runs"] or head == "runs" else "-"
 
 
 def _reading(plan: Plan, records: Sequence[RunRecord], frame: pd.DataFrame) -> list[str]:
@@ -109,8 +112,3 @@ def _reading(plan: Plan, records: Sequence[RunRecord], frame: pd.DataFrame) -> l
     if (frame["runs"] < frame["expected"]).any():
         notes.append("runs are missing: the means are over what there is")
     return notes
-
-
-def _print(console: Console, lines: Sequence[str]) -> None:
-    for line in lines:
-        console.print(escape(line), highlight=False, soft_wrap=True)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import shlex
 from typing import Annotated, Literal
 
 import typer
 
+from petl_bench.cli._layout import next_step
 from petl_bench.cli._options import Json
 
 
@@ -55,6 +57,8 @@ def check(
             counts = ", ".join(f"{count:,} {role}" for role, count in contract.trained().items() if count)
             print(f"\nparameters that train: {counts}")
         print(f"\n{name}: {f'{violated} of {len(findings)} rules violated' if violated else 'keeps the contract'}")
+        if not violated:
+            next_step(f"petl-bench run --methods linear,{shlex.quote(method)} --dataset synthetic")
     if violated:
         raise typer.Exit(1)
 

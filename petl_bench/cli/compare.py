@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -38,7 +39,7 @@ def compare(
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Further tests.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Compare methods: differences, 95% intervals, p-values, verdicts."""
+    """Compare methods: differences, intervals, verdicts."""
     if margin is not None and not 0 < margin < 100:
         raise UserError(f"--margin {margin:g}: give points between 0 and 100, for example 1.0")
     from petl_bench.leaderboard.board import failed_runs, read_tables, tell_apart
@@ -77,6 +78,7 @@ def compare(
         print(json.dumps(data, indent=1, allow_nan=False))
         return
     from petl_bench.cli._compared import print_over_datasets, print_table
+    from petl_bench.cli._layout import next_step, results_flag
 
     for table_data in compared:
         print_table(table_data, margin=margin, verbose=verbose)
@@ -84,6 +86,8 @@ def compare(
         print_over_datasets(group_data, compared)
     for problem in problems:
         typer.echo(f"petl-bench: left out: {problem}", err=True)
+    against = f" --baseline {shlex.quote(baseline)}" if baseline else ""
+    next_step(f"petl-bench plot differences{against}{results_flag(results)} (forest plot)")
 
 
 def _variants(tables: Sequence[Table], baseline: str | None) -> list[str]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from petl_bench.cli._layout import next_step
 from petl_bench.cli._options import Json, count
 from petl_bench.errors import UserError
 
@@ -49,12 +51,12 @@ def data(
     card = read_card(file, BenchmarkCard)
     folder = data_folder(file.name, data_dir, card.folder)
     if action == "get":
-        _get(file.name, card, folder, archive, keep_archive)
+        _get(file.name, card, folder, data_dir is not None, archive, keep_archive)
     else:
         _verify(file.name, card, folder, as_json)
 
 
-def _get(name: str, card: BenchmarkCard, folder: Path, archive: Path | None, keep_archive: bool) -> None:
+def _get(name: str, card: BenchmarkCard, folder: Path, given: bool, archive: Path | None, keep_archive: bool) -> None:
     from rich.console import Console
 
     from petl_bench.benchmarks.acquisition import acquire
@@ -72,6 +74,8 @@ def _get(name: str, card: BenchmarkCard, folder: Path, archive: Path | None, kee
         print(f"{name}: the archive is {done.archive}")
     if card.download is not None and card.download.licence:
         print(f"{name}: licence {card.download.licence}; {card.download.url}")
+    elsewhere = f" --data-dir {shlex.quote(str(folder))}" if given else ""
+    next_step(f"petl-bench run --methods linear,lora --dataset {name}{elsewhere}")
 
 
 def _verify(name: str, card: BenchmarkCard, folder: Path, as_json: bool) -> None:

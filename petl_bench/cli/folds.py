@@ -20,7 +20,7 @@ def folds(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Print best validation and test metric per fold, mean and standard deviation."""
+    """Print the per-fold table that papers print."""
     from petl_bench.leaderboard.board import read_tables, with_methods
     from petl_bench.leaderboard.folds import fold_lines, mean_and_sd
     from petl_bench.results import ResultsTree

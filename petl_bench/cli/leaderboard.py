@@ -1,38 +1,70 @@
-"""``petl-bench leaderboard``: tables of a results tree as Markdown, CSV and JSON."""
+"""``petl-bench leaderboard``: tables of a results tree, on the terminal, as files, as a page for a browser."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 import typer
 
+from petl_bench.cli._layout import next_step
 from petl_bench.cli._options import Results
+
+Form = Literal["text", "md", "csv", "json", "tex", "html"]
+FILES: tuple[Form, ...] = get_args(Form)[1:]
 
 
 def leaderboard(
     results: Results = Path("results"),
     out: Annotated[
-        Path | None, typer.Option(help="Folder for leaderboard.md, .csv and .json. [default: print one]")
+        Path | None, typer.Option(help="Folder for leaderboard.md, .csv, .json, .tex and .html. [default: print one]")
     ] = None,
-    form: Annotated[Literal["md", "csv", "json"], typer.Option("--format", help="What to print.")] = "md",
+    form: Annotated[Form, typer.Option("--format", help="What to print.")] = "text",
+    html: Annotated[
+        bool, typer.Option("--html", help="Write the page alone, to --out or to the working directory.")
+    ] = False,
     every: Annotated[
         bool, typer.Option("--all", help="Also configurations that equal no card (a sweep's levels, --set).")
     ] = False,
 ) -> None:
-    """Write the leaderboard of a results tree."""
-    from petl_bench.files import write_atomically, writing
-    from petl_bench.leaderboard.board import board
-    from petl_bench.leaderboard.pages import csv_text, json_text, markdown
+    """Show or write the leaderboard of a results tree."""
+    from petl_bench.leaderboard.board import failed_runs, read_tables, reports_of
 
-    reports, problems = board(results, every=every)
-    texts = {"md": markdown, "csv": csv_text, "json": json_text}
-    if out is None:
-        print(texts[form](reports, problems), end="")
+    tables, problems = read_tables(results)
+    reports, left_out = reports_of(tables, every=every)
+    problems += [*failed_runs(results), *left_out]
+
+    def text(form: Form) -> str:
+        from petl_bench.leaderboard.latex import latex
+        from petl_bench.leaderboard.pages import csv_text, json_text, markdown
+
+        if form == "html":
+            from petl_bench.leaderboard.web.details import details_of
+            from petl_bench.leaderboard.web.page import html_text
+            from petl_bench.results import ResultsTree
+
+            shown = {row["config_key"] for report in reports for row in report["rows"]}
+            folders = ResultsTree(results.expanduser()).run_folders()
+            return html_text(reports, details_of(tables, folders, shown), problems)
+        return {"md": markdown, "csv": csv_text, "json": json_text, "tex": latex}[form](reports, problems)
+
+    if html or out is not None:
+        _write(out or Path(), {form: text(form) for form in (("html",) if html else FILES)})
+    elif form == "text":
+        from petl_bench.cli._board import print_board
+
+        print_board(reports, problems, results)
     else:
-        for suffix, text in texts.items():
-            with writing(f"--out {out}"):
-                write_atomically(out / f"leaderboard.{suffix}", text(reports, problems).encode())
-            print(out / f"leaderboard.{suffix}")
-    for problem in problems if form == "csv" and out is None else []:
+        print(text(form), end="")
+    for problem in problems if form in ("csv", "tex") and out is None and not html else []:
         typer.echo(f"petl-bench: left out: {problem}", err=True)
+
+
+def _write(folder: Path, texts: dict[Form, str]) -> None:
+    from petl_bench.files import write_atomically, writing
+
+    for suffix, text in texts.items():
+        with writing(f"--out {folder}"):
+            write_atomically(folder / f"leaderboard.{suffix}", text.encode())
+        print(folder / f"leaderboard.{suffix}")
+    next_step(f"open {(folder / 'leaderboard.html').resolve().as_uri()} in a browser")

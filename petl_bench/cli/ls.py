@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from itertools import groupby
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
 import typer
 
+from petl_bench.cli._layout import Columns, next_step, results_flag, say
 from petl_bench.cli._options import Json, Results
 from petl_bench.errors import UserError
 
@@ -28,7 +30,16 @@ def ls(
     for kind, rows in listings.items():
         if what is None:
             print(f"{kind}:")
-        _print(rows, indent="  " if what is None else "", empty=f"no {kind}")
+        if not rows:
+            print(f"no {kind}")
+        elif kind == "runs":
+            _print_runs(rows)
+        else:
+            _print_cards(rows, indent="  " if what is None else "")
+    if listings.get("runs"):
+        next_step(f"petl-bench leaderboard{results_flag(results)}")
+    else:
+        next_step("petl-bench show NAME; petl-bench run --methods linear,lora --dataset synthetic")
 
 
 def _rows(kind: Listing, results: Path) -> list[dict[str, Any]]:
@@ -106,25 +117,35 @@ def _runs(results: Path) -> list[dict[str, Any]]:
     return rows
 
 
-def _print(rows: list[dict[str, Any]], indent: str, empty: str) -> None:
-    """Aligned columns, with heads where they are not just name and title; text to read is not padded."""
-    if not rows:
-        print(f"{indent}{empty}")
-        return
-    table = [row for row in rows if "error" not in row]
-    columns = [key for key in (table[0] if table else {}) if key != "origin"]
-    lines = [[_text(row[key]) for key in columns] for row in table]
-    if columns and columns[0] != "name":
-        lines.insert(0, columns)
-    widths = [max(len(line[at]) for line in lines) for at in range(len(columns))] if lines else []
-    for line in lines:
-        print((indent + "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True))).rstrip())
+def _print_cards(rows: list[dict[str, Any]], indent: str) -> None:
+    """Names, and titles beside them that go on below themselves where the terminal is narrow."""
+    width = max((len(row["name"]) for row in rows), default=0)
+    for row in rows:
+        say(f"{indent}{row['name']:<{width}}  {row['title']}", " " * (len(indent) + width + 2))
+
+
+def _print_runs(rows: list[dict[str, Any]]) -> None:
+    """Runs by benchmark and backbone, what went wrong below them."""
+    done = [row for row in rows if "error" not in row]
+    done.sort(key=lambda row: tuple(str(row[key]) for key in ("benchmark", "backbone", "implementation", "partial")))
+    columns: Columns = {
+        "method": lambda row: row["implementation"],
+        "fold": lambda row: str(row["fold"]),
+        "seed": lambda row: str(row["seed"]),
+        "test, %": lambda row: f"{100 * row['test']:.2f}",
+    }
+    for (benchmark, backbone, metric, partial), its in groupby(
+        done, key=lambda row: (row["benchmark"], row["backbone"], row["metric"], row["partial"])
+    ):
+        limited = ", of a part of the clips" if partial else ""
+        say(f"{benchmark}, backbone {backbone}: {metric.replace('_', ' ')}{limited}")
+        table = sorted(its, key=lambda row: (row["implementation"], row["fold"], row["seed"]))
+        lines = [["run", *columns], *([row["run_key"], *(cell(row) for cell in columns.values())] for row in table)]
+        widths = [max(len(line[at]) for line in lines) for at in range(len(lines[0]))]
+        for run, method, *numbers in lines:
+            aligned = "".join(f"  {number:>{width}}" for number, width in zip(numbers, widths[2:], strict=True))
+            print(f"  {run:<{widths[0]}}  {method:<{widths[1]}}{aligned}")
+        print()
     for row in rows:
         if "error" in row:
-            print(f"{indent}{row['run_key']:<16}  {row['status']}  {row['error']}")
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, bool):
-        return "partial" if value else ""
-    return f"{value:.4f}" if isinstance(value, float) else str(value)
+            say(f"{row['run_key']:<16}  {row['status']}  {row['error']}", "  ")

@@ -2,41 +2,82 @@
 
 from __future__ import annotations
 
-import re
+from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from petl_bench.cli._options import Results
+from petl_bench.errors import UserError
+
+if TYPE_CHECKING:
+    from petl_bench.leaderboard.tables import Table
+
+Kind = Literal["parameters", "differences", "runs", "confusion", "convergence"]
 
 
 def plot(
-    kind: Annotated[Literal["convergence"], typer.Argument(help="convergence: loss and accuracy by epoch and fold.")],
-    methods: Annotated[list[str], typer.Argument(help="Methods or variants, as the leaderboard calls them.")],
+    kind: Annotated[
+        Kind,
+        typer.Argument(
+            help="parameters: score against trained parameters. differences: forest plot, intervals, p-values. "
+            "runs: every fold and seed. confusion: which classes are taken for which. convergence: loss and accuracy "
+            "by epoch."
+        ),
+    ],
+    methods: Annotated[
+        list[str] | None, typer.Argument(help="Methods or variants, as the leaderboard calls them. [default: all]")
+    ] = None,
     results: Results = Path("results"),
     dataset: Annotated[str | None, typer.Option(help="Only this benchmark.")] = None,
+    baseline: Annotated[
+        str | None, typer.Option(help="differences: each with this one, chosen before the results were seen.")
+    ] = None,
+    margin: Annotated[
+        float | None, typer.Option(help="differences: points within which methods count as equally good.")
+    ] = None,
     out: Annotated[Path, typer.Option(help="Folder for the figures.", show_default=True)] = Path("figures"),
 ) -> None:
-    """Draw a figure per table that holds the methods."""
+    """Draw a figure per table of the leaderboard.
+
+    Of all tables, or of those that hold the methods.
+    """
+    if kind != "differences" and (baseline is not None or margin is not None):
+        raise UserError(f"plot {kind} takes neither --baseline nor --margin: they are for plot differences")
+    if margin is not None and not 0 < margin < 100:
+        raise UserError(f"--margin {margin:g}: give points between 0 and 100, for example 1.0")
     from petl_bench.canonical import digest
     from petl_bench.files import writing
-    from petl_bench.leaderboard.board import read_tables, with_methods
-    from petl_bench.leaderboard.figures import Curve, convergence, save
-    from petl_bench.leaderboard.folds import read_epochs
+    from petl_bench.leaderboard.figures.style import Wanted, save
+    from petl_bench.records import slug
     from petl_bench.results import ResultsTree
 
-    folders = ResultsTree(results.expanduser()).run_folders()
-    for table in with_methods(read_tables(results)[0], methods, dataset, results):
-        runs = [(row.name.text, run.record) for row in table.rows for run in row.runs]
-        curves = [
-            Curve(method, record.spec.fold, record.spec.seed, read_epochs(folders[record.run_info.run_key]))
-            for method, record in runs
-        ]
-        title = f"{table.benchmark}, backbone {table.backbone}, profile {table.profile}"
-        parts = [kind, table.benchmark, table.backbone, digest(table.conditions, 6), *sorted(methods)]
-        name = re.sub(r"[^\w.-]+", "-", "-".join(parts))
-        with writing(f"--out {out}"):
-            paths = save(convergence(curves, title), out, name)
-        for path in paths:
-            print(path)
+    tables = _tables(methods or [], baseline, dataset, results)
+    draw = import_module(f"petl_bench.leaderboard.figures.{kind}").draw
+    wanted = Wanted(ResultsTree(results.expanduser()).run_folders(), baseline, margin)
+    for table in tables:
+        parts = [kind, table.benchmark, table.backbone, digest(table.conditions, 6)]
+        parts += sorted(methods) if methods and kind != "confusion" else []
+        for name, figure in draw(table, wanted):
+            with writing(f"--out {out}"):
+                paths = save(figure, out, slug("-".join([*parts, *([name] if name else [])])))
+            for path in paths:
+                print(path)
+
+
+def _tables(names: list[str], baseline: str | None, dataset: str | None, results: Path) -> list[Table]:
+    """The tables that are drawn, cut to the methods asked for, else to those that equal a card."""
+    from petl_bench.leaderboard.board import read_tables, with_methods
+
+    asked = tuple(dict.fromkeys([*names, *([baseline] if baseline else [])]))
+    every = [table for table in read_tables(results)[0] if dataset in (None, table.benchmark)]
+    tables = with_methods(every, asked, dataset, results)
+    if not names:
+        tables = every
+        shown = [tuple(row for row in t.rows if not row.name.variant or row.name.text == baseline) for t in tables]
+        tables = [replace(table, rows=rows) for table, rows in zip(tables, shown, strict=True) if rows]
+    if baseline is not None:
+        tables = [table for table in tables if baseline in {row.name.text for row in table.rows}]
+    return tables

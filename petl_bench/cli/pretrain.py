@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -19,7 +20,7 @@ def pretrain(
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
     save_every: Annotated[int, typer.Option(min=1, help="Steps between two checkpoints.")] = 200,
 ) -> None:
-    """Train a small AST on generated sounds; --backbone loads the folder.
+    """Train a small AST on generated sounds.
 
     The bundled mini backbone was made with this recipe.
     """
@@ -27,6 +28,7 @@ def pretrain(
 
     from petl_bench.backbones.pretrain import Recipe
     from petl_bench.backbones.pretrain import pretrain as train
+    from petl_bench.cli._layout import next_step
     from petl_bench.devices import find_devices
     from petl_bench.errors import UserError
 
@@ -42,4 +44,4 @@ def pretrain(
         raise UserError("--out: give a folder of its own for the backbone")
     chosen = torch.device(find_devices(device)[0])
     train(recipe, folder, chosen, resume=resume, save_every=save_every, on_log=show, on_remark=print)
-    print(f"petl-bench run --backbone {folder.resolve()} uses it")
+    next_step(f"petl-bench run --methods linear,lora --dataset synthetic --backbone {shlex.quote(str(folder))}")

@@ -102,7 +102,7 @@ def run(
     console = Console()
     with Screen(console) as screen:
         outcome = run_plan(plan, workbench, tree, screen, execution, force=force, retry_failed=retry_failed)
-    print_summary(console, plan, tree, choice.card.metric, [*choice.notes, *workbench.notes()])
+    print_summary(plan, tree, choice.card.metric, [*choice.notes, *workbench.notes()])
     if outcome.failed:
         screen.list_failures(outcome.failed)
         raise typer.Exit(1)

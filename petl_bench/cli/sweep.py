@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from petl_bench.cli._layout import next_step, say
 from petl_bench.cli._options import (
     AllowParts,
     AllowPickle,
@@ -63,7 +64,7 @@ def sweep(
     allow_pickle: AllowPickle = False,
     executor: Executor = "local",
 ) -> None:
-    """Run a study or a search and write its page, --out/CARD/README.md.
+    """Run a study or a search and write its page.
 
     Runs are shared with every other study and with run: what is on record is not trained again. The page of a quick
     version, or of one that flags change, has a folder of its own.
@@ -122,10 +123,11 @@ def sweep(
     benches = prepare(chosen, execution.devices[0])
     records = [run.record for run in read_runs(tree)[0]] if tree.root.is_dir() else []
     forecasts = [forecast(bench, tree, records) for bench in benches]
-    print(f"{study.title}\n")
+    say(f"{study.title}\n")
     for line in _plan(forecasts):
-        print(line)
+        say(line, "  ")
     if plan:
+        next_step(f"the same command without --plan; the page will be {page / 'README.md'}")
         return
     here, absent = [b for b in benches if b.workbench is not None], [b for b in benches if b.workbench is None]
     if not here:

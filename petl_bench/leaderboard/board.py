@@ -47,8 +47,14 @@ def board(results: Path, *, every: bool = False) -> tuple[list[Data], list[str]]
     Left out are runs that cannot be read, runs that failed and were not made up for, and tables whose runs do not fit.
     """
     tables, problems = read_tables(results)
-    problems += failed_runs(results)
-    reports = []
+    reports, left_out = reports_of(tables, every=every)
+    return reports, [*problems, *failed_runs(results), *left_out]
+
+
+def reports_of(tables: Sequence[Table], *, every: bool = False) -> tuple[list[Data], list[str]]:
+    """Reports of tables, cut to the configurations that equal a card unless ``every``, and a line for each left out."""
+    reports: list[Data] = []
+    problems: list[str] = []
     for table in tables:
         shown = tuple(row for row in table.rows if every or not row.name.variant)
         left_out = len(table.rows) - len(shown)

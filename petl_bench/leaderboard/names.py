@@ -48,7 +48,7 @@ class Namer:
         overrides: dict[str, Any] = info.get("overrides", {})
         if not overrides and ran_as not in self.cards:
             return Name(ran_as, False)
-        said = ", ".join(f"{key} = {_text(value)}" for key, value in sorted(overrides.items()))
+        said = ", ".join(f"{key} = {as_text(value)}" for key, value in sorted(overrides.items()))
         return Name(f"{ran_as} ({said or 'not as its card is now'})", True)
 
 
@@ -76,8 +76,9 @@ def _equals(card: MethodCard, record: RunRecord) -> bool:
     given, resolved = info.method_info.get("settings", {}), flat(method.hyperparameters)
     if info.method_info and given.keys() - said.keys():
         return False
-    return all(_text(value) == _text(given.get(key, resolved.get(key))) for key, value in said.items())
+    return all(as_text(value) == as_text(given.get(key, resolved.get(key))) for key, value in said.items())
 
 
-def _text(value: Any) -> str:
+def as_text(value: Any) -> str:
+    """A setting as it is compared and shown: words bare, all else as JSON."""
     return value if isinstance(value, str) else json.dumps(value, default=str)

@@ -15,7 +15,7 @@ from petl_bench.leaderboard.report import Data
 ROLES = ("adapter", "bias", "norm", "backbone", "head")
 INTRODUCTION = """# Leaderboard
 
-Scores are percent of the test clips, +-95% the interval of the training procedure on data like this (fold and seed sd
+Scores are percent of the test clips, ±95% the interval of the training procedure on data like this (fold and seed sd
 are spread, not uncertainty). Rows marked † are not significantly worse than the best at 5%, after Holm over all pairs;
 rows that share a letter are not significantly different. Tables of other clips, backbone, recipe or switches are other
 tables: their rows do not compare.
@@ -92,7 +92,7 @@ OF_TABLE = ("table", "benchmark", "backbone", "metric", "profile", "folds", "tes
 OF_ROW = (
     *("method", "variant", "incomplete", "score", "low", "high", "interval", "fold_sd", "seed_sd", "letters"),
     *("not_worse_than_best", "runs", "expected_runs", "adapted_parameters", "share", "redundant_parameters"),
-    *("published_count", "seconds", "config_key"),
+    *("published_count", "seconds", "on_front", "config_key"),
 )
 CSV_COLUMNS = (
     *OF_TABLE,
@@ -107,12 +107,13 @@ def _section(report: Data) -> str:
     title = f"{escaped(report['benchmark'])}, backbone {escaped(report['backbone'])}, profile {report['profile']}"
     if report["unlike_others"]:
         title += f" ({escaped(', '.join(report['unlike_others']))})"
-    lines = [f"## {title}", "", _conditions(report), "", _scores(report), "", _parameters(report), ""]
-    lines += [f"- {escaped(note)}" for note in _notes(report)]
+    lines = [f"## {title}", "", conditions(report), "", _scores(report), "", _parameters(report), ""]
+    lines += [f"- {escaped(note)}" for note in notes(report)]
     return "\n".join(lines) + "\n"
 
 
-def _conditions(report: Data) -> str:
+def conditions(report: Data) -> str:
+    """What a table was measured on, and how."""
     seeds = ranges(report["seeds"])
     training, protocol = report["training"], report["protocol"]
     folds = f"{report['folds']} folds" if report["folds"] > 1 else "one split"
@@ -132,7 +133,7 @@ def _scores(report: Data) -> str:
         line = {
             "method": f"**{name}**" if row["not_worse_than_best"] else name,
             "score": percent(row["score"]),
-            "+-95%": plus_minus(row),
+            "±95%": plus_minus(row),
             "fold sd": percent(row["fold_sd"]),
             "seed sd": percent(row["seed_sd"]),
             **({"": row["letters"]} if letters else {}),
@@ -171,7 +172,8 @@ def _table(lines: Sequence[dict[str, str]]) -> str:
     return str(tabulate(lines, headers="keys", tablefmt="pipe", disable_numparse=True, colalign=sides))
 
 
-def _notes(report: Data) -> list[str]:
+def notes(report: Data) -> list[str]:
+    """What a reader of a table must know."""
     if not report["unlike_published"] or not any(row["published"] for row in report["rows"]):
         return list(report["notes"])
     return [*report["notes"], f"not as the published values were made: {'; '.join(report['unlike_published'])}"]

@@ -39,6 +39,8 @@ def report(table: Table) -> Data:
     rows = [_row(row, table, comparisons) for row in table.rows]
     notes = _notes(table, comparisons, rows)
     clips, sources = table.clips
+    for row, on_front in zip(rows, pareto_front(rows), strict=True):
+        row["on_front"] = on_front
     rows.sort(key=lambda row: (row["incomplete"] != "", -(row["score"] or 0.0), row["method"]))
     info = record.meta_info.dataset_info
     return {
@@ -107,6 +109,20 @@ def _bounds(interval: Interval | NotAvailable) -> tuple[float | None, float | No
     return number(max(0.0, interval.low)), number(min(1.0, interval.high)), interval.scale
 
 
+def pareto_front(rows: Sequence[Data]) -> list[bool]:
+    """Per row, whether no other complete row has at least its score with at most its adapted parameters, one better.
+
+    Of point estimates: intervals may overlap.
+    """
+    points = [None if row["incomplete"] else (row["score"], -row["adapted_parameters"]) for row in rows]
+    there = [point for point in points if point is not None]
+    return [
+        point is not None
+        and not any(other != point and other[0] >= point[0] and other[1] >= point[1] for other in there)
+        for point in points
+    ]
+
+
 def number(value: float | NotAvailable) -> float | None:
     """Nine significant digits, or None where there is no number."""
     return None if isinstance(value, NotAvailable) else float(f"{value:.9g}")
@@ -171,7 +187,7 @@ def _notes(table: Table, comparisons: Comparisons | None, rows: Sequence[Data]) 
     if tried := [row.name.text for row in table.rows if row.name.variant and any(map(_is_of_search, row.runs))]:
         notes.append(f"tried by searches, the best of them flattered by having been chosen: {', '.join(tried)}")
     if table.spec.data.metric != "accuracy":
-        notes.append("+-95% and tests rest on jackknife pseudo-values, one per source")
+        notes.append("±95% and tests rest on jackknife pseudo-values, one per source")
     if any(row["seeds"] != rows[0]["seeds"] for row in rows):
         notes.append(
             "seeds differ: " + "; ".join(f"{row['method']} {', '.join(map(str, row['seeds']))}" for row in rows)
@@ -193,5 +209,5 @@ def _about_tests(comparisons: Comparisons, rows: Sequence[Data]) -> list[str]:
             "marks rest on a sign-flip over sources: they are about these trained models, seed noise is ignored"
         )
     if any(row["interval"] == "Wilson" for row in rows):
-        notes.append("some +-95% are Wilson's, for independent clips: they know neither sources nor run noise")
+        notes.append("some ±95% are Wilson's, for independent clips: they know neither sources nor run noise")
     return notes

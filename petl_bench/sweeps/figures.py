@@ -13,14 +13,12 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import NullFormatter, NullLocator
 
-from petl_bench.leaderboard.figures import COLOURS, STYLE
+from petl_bench.leaderboard.figures.style import COLOURS, MARKERS, STYLE
 from petl_bench.stats.availability import NotAvailable
 from petl_bench.stats.describe import describe
 from petl_bench.sweeps.answers import Cell, varying
 from petl_bench.sweeps.card import SweepCard
 from petl_bench.sweeps.grid import show
-
-MARKERS = "os^Dvp*"
 
 
 def figure_of(card: SweepCard, cells: Sequence[Cell]) -> Figure:

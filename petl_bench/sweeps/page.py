@@ -13,7 +13,8 @@ from tabulate import tabulate
 from petl_bench.files import write_atomically
 from petl_bench.index import IndexedRun
 from petl_bench.leaderboard.differences import exact
-from petl_bench.leaderboard.figures import Curve, convergence, save
+from petl_bench.leaderboard.figures.convergence import Curve, convergence
+from petl_bench.leaderboard.figures.style import save
 from petl_bench.leaderboard.folds import fold_lines, mean_and_sd, read_epochs
 from petl_bench.leaderboard.names import Namer
 from petl_bench.leaderboard.pages import escaped, p_value, published, ranges

@@ -183,7 +183,8 @@ def test_ls_lists_every_kind(command: Command) -> None:
         assert name in out
     for kind in ("methods", "benchmarks", "backbones", "sweeps", "runs"):
         assert isinstance(json.loads(command("ls", kind, "--json")[1]), list)
-    assert command("ls", "runs")[1] == "no runs\n"
+    assert command("ls", "runs")[1].splitlines()[0] == "no runs"
+    assert "next: petl-bench show NAME" in out
 
 
 def test_ls_shows_a_wrong_card_beside_the_others(command: Command) -> None:
@@ -210,7 +211,10 @@ def test_ls_runs_tells_success_failure_and_damage(command: Command) -> None:
     rows = json.loads(command("ls", "runs", "--json")[1])
     assert [row["status"] for row in rows] == ["success", "unreadable"]
     assert rows[0]["run_key"] == first.parent.name
-    assert command("ls", "runs")[1].count("\n") == 3
+    out = command("ls", "runs")[1]
+    assert "synthetic, backbone mini: accuracy, of a part of the clips" in out
+    assert re.search(rf"^  {first.parent.name}  linear +1 +0 +[\d.]+$", out, re.MULTILINE)
+    assert f"unreadable  {second}: not a readable run record" in out
 
 
 def test_show_tells_cards_backbones_and_runs(command: Command) -> None:

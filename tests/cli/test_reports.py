@@ -2,16 +2,37 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
+import os
+import pty
 import re
+import struct
 import subprocess
 import sys
+import termios
 from pathlib import Path
 
 import pytest
 
 from tests.leaderboard.trees import plant, study_of
 from tests.studies import Command
+
+
+def run_on_terminal(arguments: list[str], columns: int) -> str:
+    """What a command shows on a terminal so wide."""
+    parent, child = pty.openpty()
+    fcntl.ioctl(child, termios.TIOCSWINSZ, struct.pack("HHHH", 50, columns, 0, 0))
+    process = subprocess.Popen(arguments, stdin=child, stdout=child, stderr=child, env={**os.environ, "TERM": "dumb"})
+    os.close(child)
+    parts = []
+    with contextlib.suppress(OSError):  # how a closed terminal ends, on Linux
+        while part := os.read(parent, 4096):
+            parts.append(part)
+    os.close(parent)
+    assert process.wait() == 0
+    return b"".join(parts).decode()
 
 
 @pytest.fixture(autouse=True)
@@ -61,6 +82,9 @@ def test_compare_as_json_has_everything(command: Command) -> None:
         (["folds", "full", "--dataset", "gsc"], "no runs of 'full' in results on gsc; there are no runs"),
         (["plot", "convergence", "lora"], "no runs of 'lora'"),
         (["plot", "scatter", "lora"], "'scatter' is not"),
+        (["plot", "runs", "--baseline", "full"], "plot runs takes neither --baseline nor --margin"),
+        (["plot", "differences", "--margin", "200"], "--margin 200: give points between 0 and 100"),
+        (["plot", "differences", "full", "--dataset", "esc10"], "no two complete methods to compare"),
         (["results", "merge"], "name the trees to copy from"),
         (["results", "merge", "nowhere"], "results merge nowhere: no such folder"),
         (["results", "prune", "--results", "nowhere"], "--results nowhere: no such folder"),
@@ -74,14 +98,41 @@ def test_a_mistake_is_one_line_and_exit_code_2(command: Command, arguments: list
 
 
 def test_leaderboard_prints_or_writes(command: Command) -> None:
-    code, page, _ = command("leaderboard")
-    assert code == 0
-    assert "## synthetic, backbone mini, profile corrected" in page
     code, out, _ = command("leaderboard", "--out", "pages")
-    assert out.split() == [f"pages/leaderboard.{suffix}" for suffix in ("md", "csv", "json")]
-    assert Path("pages/leaderboard.md").read_text("utf-8") == page
-    assert command("leaderboard", "--format", "csv")[1] == Path("pages/leaderboard.csv").read_text("utf-8")
+    forms = ("md", "csv", "json", "tex", "html")
+    assert (code, out.splitlines()[:-1]) == (0, [f"pages/leaderboard.{suffix}" for suffix in forms])
+    assert out.splitlines()[-1] == f"next: open {Path('pages/leaderboard.html').resolve().as_uri()} in a browser"
+    for form in forms:
+        assert command("leaderboard", "--format", form)[1] == Path(f"pages/leaderboard.{form}").read_text("utf-8")
+    assert "## synthetic, backbone mini, profile corrected" in Path("pages/leaderboard.md").read_text("utf-8")
     assert json.loads(command("leaderboard", "--format", "json")[1])["tables"][0]["benchmark"] == "esc10"
+
+
+def test_leaderboard_html_is_the_page_alone(command: Command) -> None:
+    code, out, _ = command("leaderboard", "--html")
+    assert (code, out.splitlines()[0]) == (0, "leaderboard.html")
+    assert command("leaderboard", "--html", "--out", "site")[0] == 0
+    assert [path.name for path in Path("site").iterdir()] == ["leaderboard.html"]
+    assert Path("site/leaderboard.html").read_bytes() == Path("leaderboard.html").read_bytes()
+
+
+def test_leaderboard_on_a_terminal(command: Command) -> None:
+    code, out, _ = command("leaderboard")
+    assert code == 0
+    assert "synthetic, backbone mini, profile corrected\naccuracy on 200 test clips of 100 sources" in out
+    assert re.search(r"^full +\d+\.\d\d +\d+\.\d\d +a? +256 ◆ +0\.02% +\d+\.\d +15/15$", out, re.MULTILINE)
+    assert out.splitlines()[-1].startswith("next: petl-bench compare")
+
+
+@pytest.mark.parametrize(
+    "verb", [["leaderboard"], ["compare", "-v", "--margin", "2"], ["folds", "full"], ["ls"], ["ls", "runs"], ["--help"]]
+)
+def test_what_is_printed_fits_eighty_columns(verb: list[str]) -> None:
+    """On a terminal; lines without a space, as file names, may be longer."""
+    shown = run_on_terminal([sys.executable, "-m", "petl_bench", *verb], columns=80)
+    lines = [line.rstrip() for line in shown.splitlines()]
+    assert len(lines) > 5
+    assert [line for line in lines if len(line) > 80] == []
 
 
 def test_folds_prints_the_table_of_papers(command: Command) -> None:
@@ -104,16 +155,27 @@ def test_plot_draws_png_and_svg_that_repeat(command: Command) -> None:
     assert all(f"fold {fold}".encode() in before[1] for fold in range(1, 6))
 
 
+@pytest.mark.parametrize("kind", ["parameters", "differences", "runs", "confusion"])
+def test_plot_draws_every_table(command: Command, kind: str) -> None:
+    code, out, _ = command("plot", kind)
+    assert code == 0
+    benchmarks = {path.split("-")[1] for path in out.split()}
+    assert benchmarks == {"synthetic", "esc10"}
+    assert all(Path(path).stat().st_size > 1000 for path in out.split())
+
+
 def test_results_merges(command: Command) -> None:
     code, out, _ = command("results", "merge", "results", "--results", "copy", "--dry-run")
     assert (code, out.splitlines()[-1]) == (0, "60 changes would be made")
     assert command("results", "merge", "results", "--results", "copy")[1].endswith("60 changes\n")
     assert command("results", "prune", "--results", "copy")[1] == "0 changes\n"
     assert command("results", "migrate", "--results", "copy")[1] == "0 changes\n"
-    assert command("leaderboard", "--results", "copy")[1] == command("leaderboard")[1]
+    assert command("leaderboard", "--results", "copy")[1].replace(" --results copy", "") == command("leaderboard")[1]
 
 
-@pytest.mark.parametrize("verb", [["compare"], ["leaderboard"], ["folds", "full"], ["plot", "convergence", "full"]])
+@pytest.mark.parametrize(
+    "verb", [["compare"], ["leaderboard"], ["folds", "full"], ["plot", "convergence", "full"], ["plot", "runs"]]
+)
 def test_reports_import_no_torch(verb: list[str]) -> None:
     code = (
         "import sys; from petl_bench.cli import application; import typer\n"

@@ -9,11 +9,12 @@ import pytest
 
 from petl_bench.index import FILE
 from petl_bench.leaderboard.board import board
+from petl_bench.leaderboard.latex import latex
 from petl_bench.leaderboard.pages import csv_text, json_text, markdown
 from petl_bench.results import ResultsTree
 from tests.leaderboard.trees import GOLDEN
 
-TEXTS = {"md": markdown, "csv": csv_text, "json": json_text}
+TEXTS = {"md": markdown, "csv": csv_text, "json": json_text, "tex": latex}
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from optuna.trial import FrozenTrial, TrialState
 
-from petl_bench.leaderboard.figures import COLOURS, STYLE
+from petl_bench.leaderboard.figures.style import COLOURS, STYLE
 from petl_bench.stats.validation_curve import expected_best
 from petl_bench.sweeps.search.study import Searched, directions_of
 

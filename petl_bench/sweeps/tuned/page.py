@@ -12,7 +12,7 @@ from tabulate import tabulate
 from petl_bench.canonical import flat
 from petl_bench.files import write_atomically
 from petl_bench.index import IndexedRun
-from petl_bench.leaderboard.figures import save
+from petl_bench.leaderboard.figures.style import save
 from petl_bench.leaderboard.pages import escaped, percent, ranges
 from petl_bench.leaderboard.parts import notes_on_parts
 from petl_bench.leaderboard.report import number

@@ -1,10 +1,9 @@
-"""Figures, drawn with matplotlib: how training loss and validation accuracy of every fold went."""
+"""How training loss and validation accuracy of every fold went, by epoch."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
@@ -12,22 +11,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from petl_bench.files import whole_file
+from petl_bench.leaderboard.figures.style import COLOURS, STYLE, Wanted, headed, plain, title_of
+from petl_bench.leaderboard.folds import read_epochs
+from petl_bench.leaderboard.tables import Table
 
 PER_ROW = 5
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-"""Okabe and Ito's, which colour-blind readers can tell apart."""
-STYLE: Any = {
-    "font.size": 9,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "grid.alpha": 0.25,
-    "legend.frameon": False,
-    "svg.hashsalt": "petl-bench",
-    "svg.fonttype": "none",
-}
 
 
 @dataclass(frozen=True)
@@ -38,6 +26,17 @@ class Curve:
     fold: int
     seed: int
     epochs: Sequence[dict[str, Any]]
+
+
+def draw(table: Table, wanted: Wanted) -> Iterator[tuple[str, Figure]]:
+    """One figure of all rows. Raises UserError where the epochs of a run are damaged."""
+    curves = [
+        Curve(row.name.text, run.record.spec.fold, run.record.spec.seed,
+              read_epochs(wanted.folders[run.record.run_info.run_key]))
+        for row in table.rows
+        for run in row.runs
+    ]  # fmt: skip
+    yield "", convergence(curves, title_of(table))
 
 
 def convergence(curves: Sequence[Curve], title: str) -> Figure:
@@ -67,21 +66,12 @@ def convergence(curves: Sequence[Curve], title: str) -> Figure:
             for curve in curves:
                 if curve.fold == fold:
                     _draw(curve, losses[at], accuracies[at], COLOURS[methods.index(curve.method) % len(COLOURS)])
-        handles = [Line2D([], [], color=COLOURS[at % len(COLOURS)], label=name) for at, name in enumerate(methods)]
+        handles = [
+            Line2D([], [], color=COLOURS[at % len(COLOURS)], label=plain(name)) for at, name in enumerate(methods)
+        ]
         figure.legend(handles=handles, loc="outside lower center", ncols=min(5, len(methods)))
-        figure.suptitle(title, fontsize=10, x=0.01, ha="left")
+        headed(figure, title)
     return figure
-
-
-def save(figure: Figure, folder: Path, name: str) -> list[Path]:
-    """Write a figure as PNG and SVG; equal figures give equal files."""
-    paths = []
-    for suffix, metadata in (("png", {"Software": None}), ("svg", {"Date": None})):
-        path = folder / f"{name}.{suffix}"
-        with whole_file(path) as temporary, mpl.rc_context(STYLE):
-            figure.savefig(temporary, format=suffix, dpi=150, metadata=metadata)
-        paths.append(path)
-    return paths
 
 
 def _draw(curve: Curve, losses: Axes, accuracies: Axes, colour: str) -> None:

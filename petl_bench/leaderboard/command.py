@@ -1,0 +1,117 @@
+"""The command that repeats a configuration: flags for all that its runs have otherwise than the cards of now."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from pydantic import BaseModel
+
+from petl_bench.canonical import flat
+from petl_bench.cards import BenchmarkCard, MethodCard, Optimizer
+from petl_bench.leaderboard.names import Name, as_text
+from petl_bench.leaderboard.pages import ranges
+from petl_bench.leaderboard.report import benchmark_card
+from petl_bench.leaderboard.tables import Row, Table
+from petl_bench.records import RunRecord
+from petl_bench.settings import parse_value, settings_of_card
+from petl_bench.switches import Switches, profile_of
+
+OF_BENCHMARK = ("protocol", "features", "augment")
+
+
+def command_of(row: Row, table: Table, cards: Mapping[str, MethodCard]) -> str:
+    """A ``petl-bench run`` of a row's method, folds and seeds under the conditions of its table.
+
+    ``cards`` are the method cards of now. Where data sets and checkpoint folders lie is in no record: the command
+    looks for clips where ``run`` does by itself, and calls a backbone as the record does.
+    """
+    record = table.first.record
+    benchmark = benchmark_card(table.benchmark) or BenchmarkCard(layout="", title="")
+    parts = ["petl-bench", "run", "--methods", _card_name(row), "--dataset", table.benchmark]
+    if table.backbone != benchmark.backbone:
+        parts += ["--backbone", table.backbone]
+    parts += ["--seeds", ranges(sorted({run.record.spec.seed for run in row.runs})).replace(" ", "")]
+    folds = sorted({run.record.spec.fold for run in row.runs})
+    if folds != list(table.folds):
+        parts += ["--folds", ranges(folds).replace(" ", "")]
+    parts += _recipe(record, benchmark)
+    if (limit := record.meta_info.dataset_info["limit"]) is not None:
+        parts += ["--limit", str(limit)]
+    parts += _switches(record.spec.switches)
+    parts += _settings(_of_benchmark(record, benchmark), table.benchmark)
+    parts += _settings(_of_method(row.runs[0].record, cards.get(_card_name(row))), _card_name(row))
+    return shlex.join(parts)
+
+
+def _card_name(row: Row) -> str:
+    """The card that the row is called after, or was run with."""
+    name: Name = row.name
+    record = row.runs[0].record
+    ran_as = record.meta_info.method_info.get("name", record.spec.method.implementation)
+    return str(ran_as) if name.variant else name.text
+
+
+def _recipe(record: RunRecord, card: BenchmarkCard) -> Iterator[str]:
+    training = record.spec.training
+    if training.epochs != card.training.epochs:
+        yield from ("--epochs", str(training.epochs))
+    if training.batch_size != card.training.batch_size:
+        yield from ("--batch-size", str(training.batch_size))
+    if training.precision != "fp32":
+        yield from ("--precision", training.precision)
+
+
+def _switches(switches: Switches) -> Iterator[str]:
+    profile = profile_of(switches)
+    if profile == "published":
+        yield from ("--profile", profile)
+    if profile == "custom":
+        for name, value in _unlike(switches, Switches()).items():
+            yield from ("--switch", f"{name}={_toml(value)}")
+
+
+def _of_benchmark(record: RunRecord, card: BenchmarkCard) -> dict[str, Any]:
+    spec = record.spec
+    found: dict[str, Any] = {} if spec.data.metric == card.metric else {"metric": spec.data.metric}
+    for part in OF_BENCHMARK:
+        unlike = _unlike(getattr(spec.data, part), getattr(card, part))
+        found |= {f"{part}.{key}": value for key, value in unlike.items()}
+    if spec.training.micro_batch_size != card.training.micro_batch_size:
+        found["training.micro_batch_size"] = spec.training.micro_batch_size
+    return found
+
+
+def _of_method(record: RunRecord, card: MethodCard | None) -> dict[str, Any]:
+    """What the runs had otherwise than their card says now, of the optimizer too."""
+    info, method = record.meta_info, record.spec.method
+    resolved, given = flat(method.hyperparameters), info.method_info.get("settings", {})
+    said = settings_of_card(card, info.dataset_info["name"], info.model_info["name"]) if card else {}
+    of_optimizer = {key: said.pop(key) for key in list(said) if key in Optimizer.model_fields}
+    usual = Optimizer.model_validate({**(card.optimizer.model_dump() if card else {}), **of_optimizer})
+    found = {
+        key: resolved[key]
+        for key in dict.fromkeys([*given, *said])
+        if key in resolved and (key not in said or as_text(said[key]) != as_text(resolved[key]))
+    }
+    return {**found, **_unlike(record.spec.training.optimizer, usual)}
+
+
+def _unlike(values: BaseModel, usual: BaseModel) -> dict[str, Any]:
+    """Fields of a model that another does not have so."""
+    theirs = usual.model_dump(mode="json")
+    return {key: value for key, value in values.model_dump(mode="json").items() if value != theirs[key]}
+
+
+def _settings(values: Mapping[str, Any], name: str) -> Iterator[str]:
+    for key, value in values.items():
+        yield from ("--set", f"{name}.{key}={_toml(value)}")
+
+
+def _toml(value: Any) -> str:
+    """A value as ``--set`` reads it."""
+    if isinstance(value, str):
+        return value if parse_value(value) == value else json.dumps(value)
+    return json.dumps(value)
