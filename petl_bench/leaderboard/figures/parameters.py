@@ -14,7 +14,6 @@ from petl_bench.leaderboard.pages import thousands
 from petl_bench.leaderboard.report import Data, report
 from petl_bench.leaderboard.tables import Table
 
-
 ROOM = 2.5
 """Between the outermost points and the edges, as a factor: names stand there."""
 
