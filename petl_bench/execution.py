@@ -10,8 +10,9 @@ class Execution(BaseModel):
 
     devices: torch devices; every one has ``jobs`` workers. threads: of each worker; None: an equal share of what torch
     would use. checkpoint_every: epochs between two checkpoints of a run; None: each epoch, but at most one a minute.
-    gradient_checkpointing: layers are computed again in the backward pass instead of kept in memory. allow_parts: a
-    batch that does not fit into memory is accumulated from parts even where a BatchNorm then sees parts.
+    gradient_checkpointing: layers are computed again in the backward pass instead of kept in memory. frozen_states:
+    what layers that a method leaves alone make of every clip is computed once, and kept. allow_parts: a batch that
+    does not fit into memory is accumulated from parts even where a BatchNorm then sees parts.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -22,4 +23,5 @@ class Execution(BaseModel):
     threads: PositiveInt | None = None
     checkpoint_every: PositiveInt | None = None
     gradient_checkpointing: bool = False
+    frozen_states: bool = True
     allow_parts: bool = False

@@ -13,9 +13,10 @@ from pydantic import BaseModel, ConfigDict
 
 from petl_bench.backbones.base import Backbone
 from petl_bench.backbones.resolve import BackboneSource, resolve
+from petl_bench.backbones.untouched import untouched_layers
 from petl_bench.benchmarks.augment import clip_numbers
+from petl_bench.benchmarks.clip_table import ClipTable
 from petl_bench.benchmarks.dataset import Dataset, open_dataset
-from petl_bench.benchmarks.feature_table import FeatureTable
 from petl_bench.benchmarks.features import Progress, features_of, notes_on_clips
 from petl_bench.benchmarks.splits import Split, split
 from petl_bench.cards import BenchmarkCard, Features
@@ -89,12 +90,12 @@ class Workbench:
             notes.append(f"backbone {self.source.label}: {self.source.description.note}")
         return notes
 
-    def features(self, features: Features, progress: Progress | None = None) -> FeatureTable:
+    def features(self, features: Features, progress: Progress | None = None) -> ClipTable:
         """Log-mel of all clips, ``[clips, frames, bins]``, memory-mapped, not normalised."""
         key = ("features", features.frames, features.bins)
         if key not in self._kept:
             self._kept[key] = features_of(self.dataset, features, progress)
-        kept: FeatureTable = self._kept[key]
+        kept: ClipTable = self._kept[key]
         return kept
 
     def statistics(self, features: Features, fold: int, clips: npt.NDArray[np.int64]) -> tuple[float, float]:
@@ -128,14 +129,21 @@ class Workbench:
         kept: Backbone = self._kept[key]
         return kept
 
+    def untouched_layers(self, backbone: Backbone) -> int:
+        """How many layers of a resident backbone, counted from the input, its method left as they were loaded."""
+        return untouched_layers(backbone, self._kept["condition", self._key(backbone)])
+
     def give_back(self, backbone: Backbone) -> list[str]:
         """Keep a detached backbone for the next run, or drop it where a method left it changed: then, what is."""
-        key = next(key for key, kept in self._kept.items() if kept is backbone)
+        key = self._key(backbone)
         loaded, now = self._kept["condition", key], backbone.condition()
         changed = [name or "the backbone" for name in loaded.keys() | now.keys() if loaded.get(name) != now.get(name)]
         if changed:
             del self._kept[key]
         return sorted(changed)
+
+    def _key(self, backbone: Backbone) -> Hashable:
+        return next(key for key, kept in self._kept.items() if kept is backbone)
 
     def unload(self) -> None:
         """Let go of loaded backbones, where other processes do the training."""

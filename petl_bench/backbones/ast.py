@@ -143,6 +143,22 @@ class AST(Backbone):
         tokens: Tensor = self.model(input_values=features).last_hidden_state
         return tokens
 
+    def drops_out(self) -> bool:
+        config = self.model.config
+        return config.hidden_dropout_prob > 0 or config.attention_probs_dropout_prob > 0 or super().drops_out()
+
+    def hidden(self, features: Tensor, layers: int) -> Tensor:
+        hidden: Tensor = self.model.embeddings(features)
+        for layer in self.model.layers[:layers]:
+            hidden = layer(hidden)
+        return hidden
+
+    def from_hidden(self, hidden: Tensor, layers: int) -> Tensor:
+        for layer in self.model.layers[layers:]:
+            hidden = layer(hidden)
+        tokens: Tensor = self.model.layernorm(hidden)
+        return tokens
+
     def on_keys_values(self, layer: int, change: KeysValues) -> None:
         attention = self.module_at("mhsa", layer)
         attention.__dict__.setdefault(CHANGES, []).append(change)

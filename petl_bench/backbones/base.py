@@ -126,7 +126,8 @@ class Backbone(nn.Module):
         """Role of every trained parameter, by its name in ``named_parameters``."""
         self.redundant: set[str] = set()
         """Trained parameters that were declared unable to change a training loss."""
-        self._pooled: tuple[int, ...] | None = None
+        self.pooled: tuple[int, ...] | None = None
+        """Positions of the tokens that the head reads; None for all."""
         self._copies: dict[str, Tensor] = {}
         self._handles: list[Removable] = []
         self.eval()
@@ -149,17 +150,36 @@ class Backbone(nn.Module):
     def tokens(self, features: Tensor) -> Tensor:
         """``[batch, frames, bins]`` -> the final norm's output ``[batch, tokens, hidden]``."""
 
+    def drops_out(self) -> bool:
+        """Whether the model itself is random in training."""
+        return any(isinstance(module, nn.Dropout) and module.p > 0 for module in self.model.modules())
+
+    @abstractmethod
+    def hidden(self, features: Tensor, layers: int) -> Tensor:
+        """Features -> hidden states behind the first ``layers`` layers, ``[batch, tokens, hidden]``."""
+
+    @abstractmethod
+    def from_hidden(self, hidden: Tensor, layers: int) -> Tensor:
+        """Hidden states behind the first ``layers`` layers -> the final norm's output."""
+
     @abstractmethod
     def on_keys_values(self, layer: int, change: KeysValues) -> None:
         """Let a layer attend to ``change(keys, values)``, each ``[batch, heads, tokens, channels per head]``."""
 
     def forward(self, features: Tensor) -> Tensor:
-        """``[batch, frames, bins]`` -> logits ``[batch, classes]``: mean over the pooled tokens, then the head."""
+        """``[batch, frames, bins]`` -> logits ``[batch, classes]``."""
+        return self.classify(self.pool(self.tokens(features)))
+
+    def pool(self, tokens: Tensor) -> Tensor:
+        """Mean over the tokens that the head reads, ``[batch, tokens, hidden] -> [batch, hidden]``."""
+        if self.pooled is not None:
+            tokens = tokens[:, list(self.pooled)]
+        return tokens.mean(dim=1)
+
+    def classify(self, pooled: Tensor) -> Tensor:
+        """The head, ``[batch, hidden] -> [batch, classes]``."""
         assert self.head is not None, "add_head comes first"
-        tokens = self.tokens(features)
-        if self._pooled is not None:
-            tokens = tokens[:, list(self._pooled)]
-        logits: Tensor = self.head(tokens.mean(dim=1))
+        logits: Tensor = self.head(pooled)
         return logits
 
     def site(self, name: LayerSite | ModelSite, layer: int | None = None) -> Site:
@@ -196,7 +216,7 @@ class Backbone(nn.Module):
     def add_head(self, classes: int, pooled: tuple[int, ...] | None = None) -> None:
         """Add the classification head, a linear map of the mean of the tokens at ``pooled`` (None: of all)."""
         self.head = nn.Linear(self.geometry.hidden_size, classes)
-        self._pooled = pooled
+        self.pooled = pooled
         self._assign(self.head, "head")
 
     def unfreeze(
@@ -231,7 +251,7 @@ class Backbone(nn.Module):
         self._copies.clear()
         self.attachments = nn.ModuleDict()
         self.head = None
-        self._pooled = None
+        self.pooled = None
         self.roles.clear()
         self.redundant.clear()
         self.model.requires_grad_(False)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -14,20 +13,11 @@ from torchaudio.compliance.kaldi import get_mel_banks
 
 from petl_bench.benchmarks.audio import RATE, to_mono
 from petl_bench.benchmarks.clip_facts import ClipFacts, read_facts, write_facts
+from petl_bench.benchmarks.clip_table import ClipTable, made_once, open_table, writing_table
 from petl_bench.benchmarks.dataset import Clip, Dataset, Layout
-from petl_bench.benchmarks.feature_table import (
-    FeatureTable,
-    Shape,
-    open_table,
-    write_checksums,
-    write_clips,
-    write_header,
-)
 from petl_bench.canonical import digest
 from petl_bench.cards import Features
-from petl_bench.claims import Claims, Owner
 from petl_bench.errors import UserError
-from petl_bench.files import whole_file
 from petl_bench.locations import cache_folder, unwritable_cache
 
 WINDOW, SHIFT, FFT = 400, 160, 512  # samples: 25 ms, 10 ms, the next power of two
@@ -35,8 +25,6 @@ PREEMPHASIS = 0.97
 FLOOR = torch.finfo(torch.float32).eps
 CLIPS_AT_ONCE = 32
 NUMERICS_VERSION = 1
-LOOK_SECONDS = 0.5
-"""How often a process looks whether another has made what both need."""
 
 Progress = Callable[[int, int], None]
 
@@ -56,7 +44,7 @@ def log_mel(waveforms: Tensor, bins: int = 128) -> Tensor:
     return energies.clamp_min(FLOOR).log()
 
 
-def features_of(dataset: Dataset, features: Features, progress: Progress | None = None) -> FeatureTable:
+def features_of(dataset: Dataset, features: Features, progress: Progress | None = None) -> ClipTable:
     """Log-mel of every clip, ``[clips, frames, bins]``, memory-mapped from the shared cache; made if absent.
 
     Of several processes that need them at once, one makes them and the others wait.
@@ -64,27 +52,19 @@ def features_of(dataset: Dataset, features: Features, progress: Progress | None 
     Not normalised. Clips are cut to ``features.frames`` or padded with 0, before normalisation, as AST's extractor
     does. Raises UserError where a clip cannot be read or is shorter than one window.
     """
-    path = _cached(dataset, features)
+    path = features_path(dataset, features)
     shape = (len(dataset.clips), features.frames, features.bins)
-    claims = Claims(cache_folder() / "claims")
-    while (table := _kept(path, shape)) is None:
-        try:
-            claim = claims.take(path.stem)
-        except OSError as error:
-            raise unwritable_cache(path.parent, error) from error
-        if isinstance(claim, Owner):
-            time.sleep(LOOK_SECONDS)
-            continue
-        with claim:
-            if _kept(path, shape) is None:
-                _extract(dataset, features, path, progress or (lambda done, total: None))
-                assert _kept(path, shape) is not None
-    return table
+
+    def find() -> ClipTable | None:
+        """None also where the facts beside the table are absent or damaged: both are made anew."""
+        return None if read_facts(path.with_suffix(".json")) is None else open_table(path, shape)
+
+    return made_once(path, find, lambda: _extract(dataset, features, path, progress or (lambda done, total: None)))
 
 
 def notes_on_clips(dataset: Dataset, features: Features) -> list[str]:
     """What showed when the clips' features were made, for under a table; nothing where they are not in the cache."""
-    facts = read_facts(_cached(dataset, features).with_suffix(".json"))
+    facts = read_facts(features_path(dataset, features).with_suffix(".json"))
     return [] if facts is None else facts.notes(dataset.name, features.frames)
 
 
@@ -119,33 +99,25 @@ def read_clip(layout: Layout, clip: Clip, frames: int) -> ReadClip:
     return ReadClip(waveform[:needed], rate, len(samples), silent, longer, shorter)
 
 
-def _cached(dataset: Dataset, features: Features) -> Path:
+def features_path(dataset: Dataset, features: Features) -> Path:
+    """The file in the cache that holds them."""
     key = digest([NUMERICS_VERSION, dataset.fingerprint, features.frames, features.bins])
     return cache_folder() / "features" / f"{key}.npy"
 
 
-def _kept(path: Path, shape: Shape) -> FeatureTable | None:
-    """The cached table, or None where it or its facts are absent or damaged: they can be made anew."""
-    return None if read_facts(path.with_suffix(".json")) is None else open_table(path, shape)
-
-
 def _extract(dataset: Dataset, features: Features, path: Path, progress: Progress) -> None:
     shape = (len(dataset.clips), features.frames, features.bins)
-    done, facts, checksums = 0, ClipFacts(), list[int]()
+    done, facts = 0, ClipFacts()
     try:
-        for left in path.parent.glob(f".{path.name}.*"):  # by a process that died: nobody else is here
-            left.unlink(missing_ok=True)
-        with whole_file(path) as temporary, temporary.open("wb") as file:
-            write_header(file, shape)
+        with writing_table(path, shape) as writer:
             for batch in _equal_lengths(dataset, features):
                 mel = log_mel(torch.stack([read.waveform for _, read in batch]), features.bins)[:, : features.frames]
                 padded = torch.nn.functional.pad(mel, (0, 0, 0, features.frames - mel.shape[1]))
-                checksums += write_clips(file, padded.numpy())
+                writer.add(padded.numpy())
                 for clip, read in batch:
                     facts = facts.and_of(clip.id, silent=read.silent, longer=read.longer)
                 done += len(batch)
                 progress(done, shape[0])
-            write_checksums(file, checksums)
             write_facts(path.with_suffix(".json"), facts)
     except OSError as error:
         raise unwritable_cache(path.parent, error) from error

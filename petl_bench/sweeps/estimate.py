@@ -8,13 +8,15 @@ from collections.abc import Iterable, Sequence
 from statistics import median
 
 import torch
-from torch import nn
 
+from petl_bench.backbones.base import Backbone
 from petl_bench.canonical import flat
 from petl_bench.plan import PlannedRun
 from petl_bench.records import RunRecord
 from petl_bench.runspec import RunSpec
-from petl_bench.training.run import EVALUATION_BATCH, attached, batches_per_epoch, precision_of
+from petl_bench.training.inputs import precision_of
+from petl_bench.training.model import EVALUATION_BATCH
+from petl_bench.training.run import attached, batches_per_epoch
 from petl_bench.workbench import Workbench
 
 MEASURED_STEPS = 2
@@ -66,28 +68,36 @@ class Throughput:
             backbone = self.workbench.backbone(spec)
             try:
                 attached(run, backbone)
+                layers = self.workbench.untouched_layers(backbone)
+                augment = spec.data.augment
+                masked = augment.time_mask or augment.frequency_mask
                 backbone.to(self.workbench.device).train()
-                step = self._timed(spec, backbone, spec.training.batch_size, backward=True)
+                step = self._timed(spec, backbone, spec.training.batch_size, 0 if masked else layers, backward=True)
                 backbone.eval()
                 with torch.inference_mode():
-                    batch = self._timed(spec, backbone, EVALUATION_BATCH, backward=False)
+                    batch = self._timed(spec, backbone, EVALUATION_BATCH, layers, backward=False)
             finally:
                 backbone.detach()
                 self.workbench.give_back(backbone)
             self._measured[kind] = (step, batch)
         return self._measured[kind]
 
-    def _timed(self, spec: RunSpec, backbone: nn.Module, clips: int, *, backward: bool) -> float:
+    def _timed(self, spec: RunSpec, backbone: Backbone, clips: int, frozen: int, *, backward: bool) -> float:
+        """On hidden states behind ``frozen`` layers, where these are computed once for all runs."""
         device, features = self.workbench.device, spec.data.features
         batch = torch.zeros(clips, features.frames, features.bins, device=device)
+        if frozen:
+            with torch.no_grad():
+                batch = backbone.hidden(batch[:1], frozen).expand(clips, -1, -1)
         started = 0.0
         for step in range(MEASURED_STEPS + 1):
             if step == 1:
                 started = time.perf_counter()
             with precision_of(spec, device):
-                loss = backbone(batch).float().square().mean()
+                tokens = backbone.from_hidden(batch, frozen) if frozen else backbone.tokens(batch)
+                loss = backbone.classify(backbone.pool(tokens)).float().square().mean()
             if backward:
-                loss.backward()
+                loss.backward()  # type: ignore[no-untyped-call]
             if device.type == "cuda":
                 torch.cuda.synchronize(device)
         return (time.perf_counter() - started) / MEASURED_STEPS

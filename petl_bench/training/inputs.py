@@ -1,4 +1,4 @@
-"""What a model is given in a run: batches of normalised features and their targets, on the device."""
+"""What a model is given in a run: batches of normalised features, or of frozen states, and their targets."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from petl_bench.benchmarks.augment import mask
 from petl_bench.benchmarks.splits import Split
 from petl_bench.cards import AUDIOSET_MEAN, AUDIOSET_STD
 from petl_bench.runspec import RunSpec
@@ -14,20 +15,34 @@ from petl_bench.workbench import Workbench
 
 
 class Inputs:
-    """Batches of normalised features on the device."""
+    """Batches of normalised features and targets on the device."""
 
     def __init__(self, spec: RunSpec, workbench: Workbench, split: Split) -> None:
+        self.dataset = workbench.dataset
         self.table = workbench.features(spec.data.features)
         self.targets = torch.from_numpy(workbench.dataset.targets)
-        self.clips = workbench.clip_numbers()
         self.device = workbench.device
         self.mean, std = normalisation(spec, workbench, split)
         self.scale = 2 * std
+        self._clips = workbench.clip_numbers()
+        self._augment = spec.data.augment
 
-    def batch(self, indices: npt.NDArray[np.int64]) -> tuple[Tensor, Tensor]:
-        """Features ``[batch, frames, bins]``, as AST's extractor normalises them, and targets ``[batch]``."""
+    @property
+    def augments(self) -> bool:
+        """Whether training clips are masked, anew in every epoch."""
+        return bool(self._augment.time_mask or self._augment.frequency_mask)
+
+    def features(self, indices: npt.NDArray[np.int64], masks: int | None = None) -> Tensor:
+        """``[batch, frames, bins]``, as AST's extractor normalises them; ``masks``: the seed of an epoch's masks."""
         features = torch.from_numpy(self.table[indices]).to(self.device)
-        return (features - self.mean) / self.scale, self.targets[indices].to(self.device)
+        features = (features - self.mean) / self.scale
+        if masks is not None and self.augments:
+            features = mask(features, self._clips[indices], masks, self._augment)
+        return features
+
+    def targets_of(self, indices: npt.NDArray[np.int64]) -> Tensor:
+        """``[batch]``."""
+        return self.targets[indices].to(self.device)
 
 
 def normalisation(spec: RunSpec, workbench: Workbench, split: Split) -> tuple[float, float]:
@@ -38,3 +53,8 @@ def normalisation(spec: RunSpec, workbench: Workbench, split: Split) -> tuple[fl
     if spec.switches.normalisation == "training":
         return workbench.statistics(features, spec.fold, split.train)
     return features.mean, features.std
+
+
+def precision_of(spec: RunSpec, device: torch.device) -> torch.autocast:
+    """bf16 autocast where the run asks for it."""
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=spec.training.precision == "bf16")

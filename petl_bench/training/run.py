@@ -13,7 +13,6 @@ from torch import nn
 
 from petl_bench.backbones.base import Backbone
 from petl_bench.backbones.recompute import recompute_layers
-from petl_bench.benchmarks.augment import mask
 from petl_bench.benchmarks.splits import Split
 from petl_bench.checkpoints import Checkpoint
 from petl_bench.execution import Execution
@@ -23,19 +22,14 @@ from petl_bench.plan import PlannedRun
 from petl_bench.records import FinishedRun
 from petl_bench.registry import METHODS
 from petl_bench.runspec import RunSpec
-from petl_bench.training.diagnosis import diagnose
+from petl_bench.training.frozen import frozen_states
 from petl_bench.training.inputs import Inputs
 from petl_bench.training.memory import is_out_of_memory, sees_batches, smaller_parts
+from petl_bench.training.model import Model, NotFiniteError
 from petl_bench.training.progress import Progress
 from petl_bench.training.recording import predictions_of, record_of, surroundings, train_info_of
 from petl_bench.training.session import Listener, Session, Silence
 from petl_bench.workbench import Workbench
-
-EVALUATION_BATCH = 64
-
-
-class NotFiniteError(RuntimeError):
-    """A loss that is NaN or infinite, with a diagnosis."""
 
 
 class DoesNotFitError(RuntimeError):
@@ -98,17 +92,18 @@ def _train_once(
     try:
         method = attached(planned, backbone)
         backbone.to(workbench.device)
+        layers = workbench.untouched_layers(backbone) if execution.frozen_states else 0
         if execution.gradient_checkpointing:
             recompute_layers(backbone)
+        model = Model(spec, backbone, inputs, frozen_states(spec, backbone, layers, inputs))
 
-        progress = fit(spec, backbone, inputs, split, session)
+        progress = fit(model, split, session)
         tested = progress.epoch
         if spec.switches.checkpoint == "best":
             backbone.restore(progress.best.state)
             tested = progress.best.epoch
         updates = tested * batches_per_epoch(spec, split)
-        validation_logits = predict(spec, backbone, inputs, split.validation, updates)
-        test_logits = predict(spec, backbone, inputs, split.test, updates)
+        validation_logits, test_logits = (model.predict(part, updates) for part in (split.validation, split.test))
         predictions = predictions_of(workbench, split, validation_logits, test_logits)
         train_info = train_info_of(method, backbone, progress, tested, predictions, len(split.train), session.parts)
     finally:
@@ -118,6 +113,8 @@ def _train_once(
         raise RuntimeError(f"detached, the backbone is not as before ({', '.join(changed[:3])}); see petl-bench check")
     seconds = session.seconds_before + time.perf_counter() - started
     system: dict[str, object] = {"gradient_checkpointing": True} if execution.gradient_checkpointing else {}
+    if model.frozen is not None:
+        system["frozen_layers"] = model.frozen.layers
     if session.earlier:
         system["resumed"] = session.earlier
     record = record_of(planned, train_info, workbench, split, seconds, system)
@@ -142,10 +139,10 @@ def attached(planned: PlannedRun, backbone: Backbone) -> Method:
     return method
 
 
-def fit(spec: RunSpec, backbone: Backbone, inputs: Inputs, split: Split, session: Session) -> Progress:
+def fit(model: Model, split: Split, session: Session) -> Progress:
     """Train for all epochs that are not done yet: AdamW, cosine per step to 0, cross-entropy."""
-    recipe, augment = spec.training, spec.data.augment
-    batches = batches_per_epoch(spec, split)
+    spec, backbone, inputs = model.spec, model.backbone, model.inputs
+    recipe, batches = spec.training, batches_per_epoch(spec, split)
     progress = Progress(spec, backbone, batches)
     session.take_up(progress)
 
@@ -159,27 +156,21 @@ def fit(spec: RunSpec, backbone: Backbone, inputs: Inputs, split: Split, session
             for number, start in enumerate(range(0, len(order), recipe.batch_size)):
                 batch = order[start : start + recipe.batch_size]
                 progress.optimizer.zero_grad(set_to_none=True)
-                for indices in micro_batches(batch, session.parts or recipe.micro_batch_size):
-                    features, targets = inputs.batch(indices)
-                    if augment.time_mask or augment.frequency_mask:
-                        features = mask(features, inputs.clips[indices], masks, augment)
-                    with fitting(len(indices), backbone):
-                        with precision_of(spec, inputs.device):
-                            logits = backbone(features)
-                        loss = nn.functional.cross_entropy(logits.float(), targets)
+                for clips in micro_batches(batch, session.parts or recipe.micro_batch_size):
+                    with fitting(len(clips), backbone):
+                        loss = nn.functional.cross_entropy(model.logits(clips, masks), inputs.targets_of(clips))
                         if not torch.isfinite(loss):
                             step = (epoch - 1) * batches + number + 1
-                            with precision_of(spec, inputs.device):
-                                cause = diagnose(backbone, features, updates=step - 1)
+                            cause = model.diagnosis(clips, step - 1, masks)
                             raise NotFiniteError(f"loss is not finite at step {step} (epoch {epoch}): {cause}")
-                        (loss * (len(indices) / len(batch))).backward()  # type: ignore[no-untyped-call]
-                    total += loss.detach() * len(indices)
+                        (loss * (len(clips) / len(batch))).backward()  # type: ignore[no-untyped-call]
+                    total += loss.detach() * len(clips)
                 with fitting(1, backbone):  # parts take nothing off what the optimizer keeps
                     progress.optimizer.step()
                 progress.schedule.step()
         train_time = time.perf_counter() - started
 
-        validation_logits = predict(spec, backbone, inputs, split.validation, updates=epoch * batches)
+        validation_logits = model.predict(split.validation, updates=epoch * batches)
         measured = evaluate(validation_logits, inputs.targets.numpy()[split.validation])
         log = {
             "epoch": epoch,
@@ -207,41 +198,6 @@ def micro_batches(batch: npt.NDArray[np.int64], size: int | None) -> Iterator[np
 def batches_per_epoch(spec: RunSpec, split: Split) -> int:
     """The last batch of an epoch may be smaller; none is dropped."""
     return -(-len(split.train) // spec.training.batch_size)
-
-
-@torch.inference_mode()
-def predict(
-    spec: RunSpec, backbone: Backbone, inputs: Inputs, indices: npt.NDArray[np.int64], updates: int
-) -> npt.NDArray[np.float32]:
-    """Logits ``[clips, classes]`` of the clips at ``indices``, in eval mode, after so many updates.
-
-    Where memory runs out, fewer clips are taken at a time: in eval mode no clip depends on another. Raises
-    NotFiniteError.
-    """
-    backbone.eval()
-    parts, start, size = [], 0, EVALUATION_BATCH
-    while start < len(indices):
-        features, _ = inputs.batch(indices[start : start + size])
-        try:
-            with precision_of(spec, inputs.device):
-                logits = backbone(features).float()
-                if not torch.isfinite(logits).all():
-                    cause = diagnose(backbone, features, updates)
-                    raise NotFiniteError(f"logits are not finite in evaluation: {cause}")
-        except Exception as error:
-            if size == 1 or not is_out_of_memory(error):
-                raise
-            size //= 2
-            continue
-        parts.append(logits.cpu())
-        start += size
-    together: npt.NDArray[np.float32] = torch.cat(parts).numpy()
-    return together
-
-
-def precision_of(spec: RunSpec, device: torch.device) -> torch.autocast:
-    """bf16 autocast where the run asks for it."""
-    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=spec.training.precision == "bf16")
 
 
 @contextmanager

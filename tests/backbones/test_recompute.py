@@ -25,7 +25,8 @@ def trained(method: str, recompute: bool) -> tuple[float, dict[str, torch.Tensor
     attached(plan[0], backbone)
     if recompute:
         recompute_layers(backbone)
-    features, targets = Inputs(spec, workbench, workbench.split(spec)).batch(np.arange(20))
+    inputs = Inputs(spec, workbench, workbench.split(spec))
+    features, targets = inputs.features(np.arange(20)), inputs.targets_of(np.arange(20))
     kept = 0
 
     def keep(tensor: torch.Tensor) -> torch.Tensor:

@@ -16,7 +16,8 @@ from petl_bench.registry import METHODS
 from petl_bench.runspec import RunSpec
 from petl_bench.switches import Switches
 from petl_bench.training.inputs import Inputs
-from petl_bench.training.run import NotFiniteError, fit, predict, seeded, train_run
+from petl_bench.training.model import Model, NotFiniteError
+from petl_bench.training.run import fit, seeded, train_run
 from petl_bench.training.session import Session, Silence
 from petl_bench.workbench import Workbench
 from tests.studies import TINY, plan_of, train
@@ -113,11 +114,11 @@ def test_test_logits_are_those_of_the_restored_epoch() -> None:
         cls(cls.Config.model_validate(spec.method.hyperparameters)).attach(backbone)
     with seeded(spec, "head"):
         backbone.add_head(10)
-    progress = fit(spec, backbone, inputs, split, Session(Silence()))
+    progress = fit(Model(spec, backbone, inputs), split, Session(Silence()))
     backbone.restore(progress.best.state)
     backbone.eval()
     with torch.no_grad():
-        one_by_one = torch.cat([backbone(inputs.batch(np.array([index]))[0]) for index in split.test])
+        one_by_one = torch.cat([backbone(inputs.features(np.array([index]))) for index in split.test])
     np.testing.assert_allclose(run.predictions.test_logits, one_by_one.numpy(), atol=1e-4)
     assert run.predictions.test_ids.tolist() == [workbench.dataset.clips[index].id for index in split.test]
 
@@ -145,7 +146,7 @@ class Watched:
         with seeded(self.spec, "initialisation"):
             cls(cls.Config()).attach(self.backbone)
             self.backbone.add_head(10)
-        progress = fit(self.spec, self.backbone, self.inputs, self.split, Session(Silence()))
+        progress = fit(Model(self.spec, self.backbone, self.inputs), self.split, Session(Silence()))
         self.logs, self.best = progress.logs, progress.best
 
     def see(self, module: torch.nn.Module, arguments: tuple[torch.Tensor, ...]) -> None:
@@ -161,15 +162,15 @@ def test_every_epoch_shows_each_training_clip_once_in_an_order_of_its_own(monkey
     seen = Watched(monkeypatch, epochs=2, batch_size=25)
     assert [len(batch) for batch in seen.training] == [25, 25, 10] * 2
     first, second = rows(seen.training[:3]), rows(seen.training[3:])
-    expected = rows([seen.inputs.batch(seen.split.train)[0]])
+    expected = rows([seen.inputs.features(seen.split.train)])
     assert sorted(first) == sorted(second) == sorted(expected)
     assert len({tuple(first), tuple(second), tuple(expected)}) == 3
-    assert rows(seen.evaluation[:1]) == rows([seen.inputs.batch(seen.split.validation)[0]])
+    assert rows(seen.evaluation[:1]) == rows([seen.inputs.features(seen.split.validation)])
 
 
 def test_features_are_normalised_as_asts_extractor_does(monkeypatch: pytest.MonkeyPatch) -> None:
     seen = Watched(monkeypatch)
-    features, targets = seen.inputs.batch(np.array([3, 1]))
+    features, targets = (of(np.array([3, 1])) for of in (seen.inputs.features, seen.inputs.targets_of))
     table = torch.from_numpy(np.array(seen.inputs.table[[3, 1]]))
     torch.testing.assert_close(features, (table + 4.2677393) / (2 * 4.5689974))
     assert targets.tolist() == seen.inputs.targets[[3, 1]].tolist()
@@ -185,7 +186,7 @@ def test_masks_are_for_training_alone_and_differ_between_epochs(monkeypatch: pyt
 
 def test_the_recipe_is_adamw_with_a_cosine_per_step(monkeypatch: pytest.MonkeyPatch) -> None:
     seen = Watched(monkeypatch, methods=("lora",), epochs=3, batch_size=25)
-    assert seen.settings == {"lr": 5e-3, "betas": (0.9, 0.98), "eps": 1e-6, "weight_decay": 0.1}
+    assert seen.settings == {"lr": 5e-3, "betas": (0.9, 0.98), "eps": 1e-6, "weight_decay": 0.1, "fused": True}
     expected = [5e-3 * (1 + math.cos(math.pi * epoch / 3)) / 2 for epoch in (1, 2, 3)]
     assert [log["lr"] for log in seen.logs] == pytest.approx(expected, abs=1e-12)
 
@@ -247,8 +248,8 @@ def test_logits_do_not_depend_on_the_clips_beside_them() -> None:
     backbone, inputs = workbench.backbone(spec), Inputs(spec, workbench, workbench.split(spec))
     METHODS.load("conformer").cls(METHODS.load("conformer").cls.Config()).attach(backbone)
     backbone.add_head(10)
-    together = predict(spec, backbone, inputs, np.arange(8), updates=0)
-    alone = predict(spec, backbone, inputs, np.array([3]), updates=0)
+    model = Model(spec, backbone, inputs)
+    together, alone = (model.predict(clips, updates=0) for clips in (np.arange(8), np.array([3])))
     np.testing.assert_allclose(alone[0], together[3], atol=1e-5)
 
 
@@ -290,7 +291,8 @@ def broken_fit(breakage: str, batch_size: int = 10) -> None:
         backbone.get_parameter("attachments.layer1_q_lora.up").register_hook(lambda gradient: gradient * float("inf"))
     elif breakage == "activation":
         backbone.site("fc1", 3).on_output(lambda x, y: y / torch.zeros_like(y))
-    fit(spec, backbone, inputs, Split(np.arange(40), np.arange(40, 60), np.arange(60, 80)), Session(Silence()))
+    split = Split(np.arange(40), np.arange(40, 60), np.arange(60, 80))
+    fit(Model(spec, backbone, inputs), split, Session(Silence()))
 
 
 @pytest.mark.parametrize(
