@@ -189,7 +189,7 @@ BACKBONES: Registry[Any] = Registry(
     "petl_bench.backbones",
     "petl_bench.backbones",
     "petl_bench.backbones.base:Backbone",
-    support=frozenset({"base", "resolve", "recompute", "pickled", "pretrain", "pretraining"}),
+    support=frozenset({"base", "resolve", "recompute", "pickled", "pretrain", "pretraining", "untouched"}),
 )
 LAYOUTS: Registry[Any] = Registry(
     "layout",

@@ -8,7 +8,7 @@ from pathlib import Path
 import typer
 
 from petl_bench.cli._layout import Columns, grid, next_step, note, results_flag, say
-from petl_bench.leaderboard.pages import conditions, notes, percent, plus_minus, published, thousands
+from petl_bench.leaderboard.pages import conditions, notes, percent, plus_minus, published, thousands, title
 from petl_bench.leaderboard.report import Data
 
 COLUMNS: Columns = {
@@ -28,8 +28,7 @@ FRONT = "◆: no other row scores as high with fewer trained parameters (all but
 def print_board(reports: Sequence[Data], problems: Sequence[str], results: Path) -> None:
     """All tables, what was left out, and what to do next."""
     for report in reports:
-        other = f" ({', '.join(report['unlike_others'])})" if report["unlike_others"] else ""
-        say(f"{report['benchmark']}, backbone {report['backbone']}, profile {report['profile']}{other}")
+        say(title(report))
         say(conditions(report))
         print()
         grid(report["rows"], COLUMNS)
@@ -42,9 +41,9 @@ def print_board(reports: Sequence[Data], problems: Sequence[str], results: Path)
     if not reports:
         next_step("petl-bench run --methods linear,lora --dataset synthetic" + where)
     elif any(len(report["rows"]) > 1 for report in reports):
-        next_step(f"petl-bench compare{where} (differences, tests); petl-bench leaderboard{where} --html (page)")
+        next_step(f"petl-bench compare{where}", f"petl-bench leaderboard{where} --html")
     else:
-        next_step(f"petl-bench leaderboard{where} --html (page)")
+        next_step(f"petl-bench leaderboard{where} --html")
 
 
 def marks(rows: Sequence[Data]) -> list[str]:

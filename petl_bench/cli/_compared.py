@@ -7,15 +7,14 @@ from collections.abc import Callable, Sequence
 
 from petl_bench.cli._board import marks
 from petl_bench.cli._layout import Columns, grid, note, say
-from petl_bench.leaderboard.pages import p_value, percent, plus_minus, ranges
+from petl_bench.leaderboard.pages import p_value, percent, plus_minus, ranges, title
 from petl_bench.leaderboard.report import Data
 
 
 def print_table(report: Data, *, margin: float | None, verbose: bool) -> None:
     """One table's comparison."""
-    title = f"{report['benchmark']}, backbone {report['backbone']}, profile {report['profile']}"
     print()
-    say(title + (f" ({', '.join(report['unlike_others'])})" if report["unlike_others"] else ""))
+    say(title(report))
     sizes = report["fold_sizes"]
     tested, trained = ("/".join(map(str, dict.fromkeys(size[part] for size in sizes))) for part in ("test", "train"))
     print(f"{report['test_clips']:,} test clips of {report['sources']:,} sources, seeds {ranges(report['seeds'])}")

@@ -60,9 +60,10 @@ def note(text: str) -> None:
     say(f"- {text}", "  ")
 
 
-def next_step(text: str) -> None:
-    """Print the line that says what to do next."""
-    say(f"next: {text}", "      ")
+def next_step(*steps: str) -> None:
+    """Print what to do next, a line each that is never broken, so that a command can be copied."""
+    for step in steps:
+        print(f"next: {step}")
 
 
 def results_flag(results: Path) -> str:

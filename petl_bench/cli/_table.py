@@ -45,7 +45,7 @@ def print_summary(plan: Plan, tree: ResultsTree, metric: str, notes: Sequence[st
 def _what_next(plan: Plan, tree: ResultsTree) -> None:
     where = results_flag(tree.root)
     if len({run.method for run in plan}) > 1:
-        next_step(f"petl-bench compare --dataset {plan[0].benchmark}{where} (differences, intervals, tests)")
+        next_step(f"petl-bench compare --dataset {plan[0].benchmark}{where}")
     else:
         next_step(f"petl-bench leaderboard{where}")
 

@@ -87,7 +87,7 @@ def compare(
     for problem in problems:
         typer.echo(f"petl-bench: left out: {problem}", err=True)
     against = f" --baseline {shlex.quote(baseline)}" if baseline else ""
-    next_step(f"petl-bench plot differences{against}{results_flag(results)} (forest plot)")
+    next_step(f"petl-bench plot differences{against}{results_flag(results)}")
 
 
 def _variants(tables: Sequence[Table], baseline: str | None) -> list[str]:

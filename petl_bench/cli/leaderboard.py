@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated, Literal, get_args
 
@@ -9,6 +10,7 @@ import typer
 
 from petl_bench.cli._layout import next_step
 from petl_bench.cli._options import Results
+from petl_bench.errors import UserError
 
 Form = Literal["text", "md", "csv", "json", "tex", "html"]
 FILES: tuple[Form, ...] = get_args(Form)[1:]
@@ -19,7 +21,7 @@ def leaderboard(
     out: Annotated[
         Path | None, typer.Option(help="Folder for leaderboard.md, .csv, .json, .tex and .html. [default: print one]")
     ] = None,
-    form: Annotated[Form, typer.Option("--format", help="What to print.")] = "text",
+    form: Annotated[Form | None, typer.Option("--format", help="What to print. [default: text]")] = None,
     html: Annotated[
         bool, typer.Option("--html", help="Write the page alone, to --out or to the working directory.")
     ] = False,
@@ -28,6 +30,8 @@ def leaderboard(
     ] = False,
 ) -> None:
     """Show or write the leaderboard of a results tree."""
+    if form is not None and (html or out is not None):
+        raise UserError(f"--format {form} prints: leave it out where --html or --out writes files")
     from petl_bench.leaderboard.board import failed_runs, read_tables, reports_of
 
     tables, problems = read_tables(results)
@@ -50,13 +54,14 @@ def leaderboard(
 
     if html or out is not None:
         _write(out or Path(), {form: text(form) for form in (("html",) if html else FILES)})
-    elif form == "text":
+    elif form in (None, "text"):
         from petl_bench.cli._board import print_board
 
         print_board(reports, problems, results)
     else:
-        print(text(form), end="")
-    for problem in problems if form in ("csv", "tex") and out is None and not html else []:
+        sys.stdout.flush()
+        sys.stdout.buffer.write(text(form).encode())  # as a file holds it, whatever the terminal shows
+    for problem in problems if form in ("csv", "tex") else []:
         typer.echo(f"petl-bench: left out: {problem}", err=True)
 
 

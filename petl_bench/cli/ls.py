@@ -39,7 +39,7 @@ def ls(
     if listings.get("runs"):
         next_step(f"petl-bench leaderboard{results_flag(results)}")
     else:
-        next_step("petl-bench show NAME; petl-bench run --methods linear,lora --dataset synthetic")
+        next_step("petl-bench show NAME", "petl-bench run --methods linear,lora --dataset synthetic")
 
 
 def _rows(kind: Listing, results: Path) -> list[dict[str, Any]]:

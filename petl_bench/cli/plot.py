@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from petl_bench.cli._options import Results
-from petl_bench.errors import UserError
+from petl_bench.errors import UserError, nearest
 
 if TYPE_CHECKING:
     from petl_bench.leaderboard.tables import Table
 
+LONGEST_NAME = 100
 Kind = Literal["parameters", "differences", "runs", "confusion", "convergence"]
 
 
@@ -50,29 +51,56 @@ def plot(
         raise UserError(f"--margin {margin:g}: give points between 0 and 100, for example 1.0")
     from petl_bench.canonical import digest
     from petl_bench.files import writing
+    from petl_bench.leaderboard.board import titles
     from petl_bench.leaderboard.figures.style import Wanted, save
-    from petl_bench.records import slug
     from petl_bench.results import ResultsTree
 
-    tables = _tables(methods or [], baseline, dataset, results)
+    tables, problems = _tables(methods or [], baseline, dataset, results)
     draw = import_module(f"petl_bench.leaderboard.figures.{kind}").draw
-    wanted = Wanted(ResultsTree(results.expanduser()).run_folders(), baseline, margin)
-    for table in tables:
+    folders, drawn = ResultsTree(results.expanduser()).run_folders(), 0
+    for table, title in zip(tables, titles(tables), strict=True):
         parts = [kind, table.benchmark, table.backbone, digest(table.conditions, 6)]
         parts += sorted(methods) if methods and kind != "confusion" else []
-        for name, figure in draw(table, wanted):
-            with writing(f"--out {out}"):
-                paths = save(figure, out, slug("-".join([*parts, *([name] if name else [])])))
-            for path in paths:
-                print(path)
+        try:
+            for name, figure in draw(table, Wanted(title, folders, baseline, margin)):
+                with writing(f"--out {out}"):
+                    paths = save(figure, out, _file_name([*parts, *([name] if name else [])]))
+                for path in paths:
+                    print(path)
+                drawn += 1
+        except UserError as error:
+            problems.append(f"{title}: {error}")
+    if not drawn:
+        raise UserError(f"nothing to draw in {results}" + (f": {problems[0]}" if problems else ""))
+    for problem in problems:
+        typer.echo(f"petl-bench: left out: {problem}", err=True)
 
 
-def _tables(names: list[str], baseline: str | None, dataset: str | None, results: Path) -> list[Table]:
-    """The tables that are drawn, cut to the methods asked for, else to those that equal a card."""
+def _file_name(parts: list[str]) -> str:
+    """A name of letters, digits and a few signs, with a digest where that or its length hides a difference."""
+    from petl_bench.canonical import digest
+    from petl_bench.records import slug
+
+    whole = "-".join(parts)
+    name = slug(whole)
+    return name if name == whole and len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME]}-{digest(whole, 6)}"
+
+
+def _tables(
+    names: list[str], baseline: str | None, dataset: str | None, results: Path
+) -> tuple[list[Table], list[str]]:
+    """The tables that are drawn, cut to the methods asked for, else to those that equal a card; and what is left out.
+
+    Raises UserError where a name is wrong.
+    """
     from petl_bench.leaderboard.board import read_tables, with_methods
 
     asked = tuple(dict.fromkeys([*names, *([baseline] if baseline else [])]))
-    every = [table for table in read_tables(results)[0] if dataset in (None, table.benchmark)]
+    tables, problems = read_tables(results)
+    every = [table for table in tables if dataset in (None, table.benchmark)]
+    if dataset is not None and tables and not every:
+        there = {table.benchmark for table in tables}
+        raise UserError(f"--dataset {dataset}: no runs{nearest(dataset, there)}; there are {', '.join(sorted(there))}")
     tables = with_methods(every, asked, dataset, results)
     if not names:
         tables = every
@@ -80,4 +108,4 @@ def _tables(names: list[str], baseline: str | None, dataset: str | None, results
         tables = [replace(table, rows=rows) for table, rows in zip(tables, shown, strict=True) if rows]
     if baseline is not None:
         tables = [table for table in tables if baseline in {row.name.text for row in table.rows}]
-    return tables
+    return tables, problems

@@ -12,6 +12,7 @@ from petl_bench.canonical import digest
 from petl_bench.errors import UserError, nearest
 from petl_bench.index import read_runs
 from petl_bench.leaderboard.names import Namer
+from petl_bench.leaderboard.pages import title
 from petl_bench.leaderboard.report import Data, report
 from petl_bench.leaderboard.tables import Across, Table, make_tables
 from petl_bench.records import read_failure
@@ -73,6 +74,22 @@ def reports_of(tables: Sequence[Table], *, every: bool = False) -> tuple[list[Da
         reports.append(data)
     tell_apart(reports, {digest(table.conditions, 8): table.conditions for table in tables})
     return reports, problems
+
+
+def titles(tables: Sequence[Table]) -> list[str]:
+    """What each table is called beside the others: benchmark, backbone, profile, and in what it differs from them."""
+    shown: list[Data] = [
+        {
+            "table": digest(table.conditions, 8),
+            "benchmark": table.benchmark,
+            "backbone": table.backbone,
+            "profile": table.profile,
+            "switches": table.spec.switches.model_dump(),
+        }
+        for table in tables
+    ]
+    tell_apart(shown, {digest(table.conditions, 8): table.conditions for table in tables})
+    return [title(data) for data in shown]
 
 
 def failed_runs(results: Path) -> list[str]:

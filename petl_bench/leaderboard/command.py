@@ -29,8 +29,9 @@ def command_of(row: Row, table: Table, cards: Mapping[str, MethodCard]) -> str:
     looks for clips where ``run`` does by itself, and calls a backbone as the record does.
     """
     record = table.first.record
+    method = _card_name(row, cards)
     benchmark = benchmark_card(table.benchmark) or BenchmarkCard(layout="", title="")
-    parts = ["petl-bench", "run", "--methods", _card_name(row), "--dataset", table.benchmark]
+    parts = ["petl-bench", "run", "--methods", method, "--dataset", table.benchmark]
     if table.backbone != benchmark.backbone:
         parts += ["--backbone", table.backbone]
     parts += ["--seeds", ranges(sorted({run.record.spec.seed for run in row.runs})).replace(" ", "")]
@@ -42,16 +43,23 @@ def command_of(row: Row, table: Table, cards: Mapping[str, MethodCard]) -> str:
         parts += ["--limit", str(limit)]
     parts += _switches(record.spec.switches)
     parts += _settings(_of_benchmark(record, benchmark), table.benchmark)
-    parts += _settings(_of_method(row.runs[0].record, cards.get(_card_name(row))), _card_name(row))
+    parts += _settings(_of_method(row.runs[0].record, cards.get(method)), method)
     return shlex.join(parts)
 
 
-def _card_name(row: Row) -> str:
-    """The card that the row is called after, or was run with."""
+def missing_cards(row: Row, table: Table, cards: Mapping[str, MethodCard]) -> list[str]:
+    """Names in the command of which there is no card here, so that it needs their paths."""
+    absent = [] if _card_name(row, cards) in cards else [_card_name(row, cards)]
+    return absent if benchmark_card(table.benchmark) else [*absent, table.benchmark]
+
+
+def _card_name(row: Row, cards: Mapping[str, MethodCard]) -> str:
+    """The card that the row is called after or was run with, or that of its implementation where it is here no more."""
     name: Name = row.name
     record = row.runs[0].record
-    ran_as = record.meta_info.method_info.get("name", record.spec.method.implementation)
-    return str(ran_as) if name.variant else name.text
+    implementation = record.spec.method.implementation
+    ran_as = str(record.meta_info.method_info.get("name", implementation)) if name.variant else name.text
+    return implementation if ran_as not in cards and implementation in cards else ran_as
 
 
 def _recipe(record: RunRecord, card: BenchmarkCard) -> Iterator[str]:

@@ -58,6 +58,11 @@ def read_epochs(folder: Path) -> list[Data]:
         epochs = [json.loads(line) for line in read_text(path).splitlines() if line.strip()]
     except ValueError as error:
         raise UserError(f"{path}: not readable epochs ({error})") from error
-    if not epochs or not all(isinstance(epoch, dict) and epoch.keys() >= NEEDED for epoch in epochs):
-        raise UserError(f"{path}: no epochs, or epochs without {', '.join(sorted(NEEDED))}")
+    if not epochs or not all(map(_is_whole, epochs)):
+        raise UserError(f"{path}: no epochs, or epochs without numbers for {', '.join(sorted(NEEDED))}")
     return epochs
+
+
+def _is_whole(epoch: Any) -> bool:
+    """Whether a line holds the numbers that every epoch has."""
+    return isinstance(epoch, dict) and all(type(epoch.get(name)) in (int, float) for name in NEEDED)

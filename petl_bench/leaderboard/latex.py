@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from petl_bench.leaderboard.pages import conditions, percent, plus_minus, published, thousands
+from petl_bench.leaderboard.names import visible
+from petl_bench.leaderboard.pages import conditions, percent, plus_minus, published, thousands, title
 from petl_bench.leaderboard.report import Data
 
 SPECIAL = {
@@ -28,8 +29,7 @@ def latex(reports: Sequence[Data], problems: Sequence[str] = ()) -> str:
 
 def escaped(text: str) -> str:
     """Text that LaTeX sets as it is, on one line."""
-    visible = "".join(character if character.isprintable() else " " for character in text)
-    return "".join(SPECIAL.get(character, character) for character in " ".join(visible.split()))
+    return "".join(SPECIAL.get(character, character) for character in visible(text)) if text.strip() else ""
 
 
 def _table(report: Data) -> str:
@@ -48,7 +48,7 @@ def _table(report: Data) -> str:
             r"\toprule",
             f"{' & '.join(heads)} \\\\",
             r"\midrule",
-            *(f"{' & '.join(line)} \\\\" for line in lines),
+            *(f"{{}}{' & '.join(line)} \\\\" for line in lines),  # {}: a bracket or a star after \\\\ would be its own
             r"\bottomrule",
             r"\end{tabular}",
             r"\end{table}",
@@ -62,7 +62,7 @@ def _row(row: Data, letters: bool, literature: bool) -> list[str]:
     return [
         f"\\textbf{{{name}}}" if row["not_worse_than_best"] else name,
         percent(row["score"]),
-        f"{{{plus_minus(row)}}}",  # braces: a bracket after the end of a row would be its argument
+        plus_minus(row),
         thousands(row["adapted_parameters"]),
         f"{100 * row['share']:.2f}\\%",
         f"{row['runs']}/{row['expected_runs']}",
@@ -72,10 +72,8 @@ def _row(row: Data, letters: bool, literature: bool) -> list[str]:
 
 
 def _caption(report: Data, letters: bool) -> str:
-    said = f"{report['benchmark']}, backbone {report['backbone']}, profile {report['profile']}"
-    other = f" ({', '.join(report['unlike_others'])})" if report["unlike_others"] else ""
     alike = "; rows that share a letter are not significantly different" if letters else ""
     marked = any(row["not_worse_than_best"] for row in report["rows"])
     tested = f" Bold: not significantly worse than the best{alike} (5%, Holm)." if marked else ""
     trained = "Trained: parameters but the head's."
-    return escaped(f"{said}{other}: {conditions(report)} ±95%: interval of the training procedure. {trained}{tested}")
+    return escaped(f"{title(report)}: {conditions(report)} ±95%: interval of the training procedure. {trained}{tested}")

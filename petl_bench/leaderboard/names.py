@@ -27,6 +27,12 @@ class Name:
     card: MethodCard | None = None
 
 
+def visible(text: str) -> str:
+    """A name on one line, a blank for every character that shows nothing or turns the direction of writing."""
+    shown = "".join(character if character.isprintable() else " " for character in text)
+    return " ".join(shown.split()) or "(no name)"
+
+
 class Namer:
     """The method cards there are: those of the working directory and the built-in ones, unreadable ones left out."""
 
@@ -44,12 +50,12 @@ class Namer:
         if matching:
             told = {name: len(settings_of_card(self.cards[name], "", "")) for name in matching}
             name = ran_as if ran_as in matching and info else max(matching, key=lambda name: told[name])
-            return Name(name, False, self.cards[name])
+            return Name(visible(name), False, self.cards[name])
         overrides: dict[str, Any] = info.get("overrides", {})
         if not overrides and ran_as not in self.cards:
-            return Name(ran_as, False)
+            return Name(visible(ran_as), False)
         said = ", ".join(f"{key} = {as_text(value)}" for key, value in sorted(overrides.items()))
-        return Name(f"{ran_as} ({said or 'not as its card is now'})", True)
+        return Name(visible(f"{ran_as} ({said or 'not as its card is now'})"), True)
 
 
 def _readable(file: CardFile) -> MethodCard | None:

@@ -10,7 +10,9 @@ from collections.abc import Sequence
 
 from tabulate import tabulate
 
+from petl_bench.leaderboard.names import visible
 from petl_bench.leaderboard.report import Data
+from petl_bench.switches import Switches, describe_switches
 
 ROLES = ("adapter", "bias", "norm", "backbone", "head")
 INTRODUCTION = """# Leaderboard
@@ -47,8 +49,7 @@ def json_text(reports: Sequence[Data], problems: Sequence[str] = ()) -> str:
 
 def escaped(text: str) -> str:
     """Text that Markdown shows as it is, in one line and in one cell."""
-    visible = "".join(character if character.isprintable() else " " for character in text)
-    return re.sub(r"([\\`*_{}\[\]<>|#~&$@])", r"\\\1", " ".join(visible.split()))
+    return re.sub(r"([\\`*_{}\[\]<>|#~&$@])", r"\\\1", visible(text)) if text.strip() else ""
 
 
 def percent(value: float | None) -> str:
@@ -104,12 +105,22 @@ CSV_COLUMNS = (
 
 
 def _section(report: Data) -> str:
-    title = f"{escaped(report['benchmark'])}, backbone {escaped(report['backbone'])}, profile {report['profile']}"
-    if report["unlike_others"]:
-        title += f" ({escaped(', '.join(report['unlike_others']))})"
-    lines = [f"## {title}", "", conditions(report), "", _scores(report), "", _parameters(report), ""]
+    lines = [f"## {escaped(title(report))}", "", conditions(report), "", _scores(report), "", _parameters(report), ""]
     lines += [f"- {escaped(note)}" for note in notes(report)]
     return "\n".join(lines) + "\n"
+
+
+def title(report: Data) -> str:
+    """Benchmark, backbone and switches of a table, and in what it differs from others of these."""
+    said = f"{report['benchmark']}, backbone {report['backbone']}, {profile(report)}"
+    return said + (f" ({', '.join(report['unlike_others'])})" if report["unlike_others"] else "")
+
+
+def profile(report: Data) -> str:
+    """The profile of a table, spelt out where it is custom."""
+    own = report["profile"] == "custom"
+    said = f" ({describe_switches(Switches.model_validate(report['switches']))})" if own else ""
+    return f"profile {report['profile']}{said}"
 
 
 def conditions(report: Data) -> str:
@@ -120,7 +131,8 @@ def conditions(report: Data) -> str:
     partial = f", at most {report['limit']} clips per class and fold" if report["limit"] else ""
     return (
         f"{report['metric'].replace('_', ' ')} on {report['test_clips']:,} test clips of {report['sources']:,} sources"
-        f"{partial}; {folds} ({protocol['validation']} validation), seeds {seeds}; {training['epochs']} epochs, "
+        f"{partial}; {folds} ({protocol['validation']} validation), seeds {seeds}; {training['epochs']} "
+        f"epoch{'s' * (training['epochs'] != 1)}, "
         f"batch {training['batch_size']}, {training['precision']}."
     )
 

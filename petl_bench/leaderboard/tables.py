@@ -13,7 +13,7 @@ import numpy.typing as npt
 from petl_bench.canonical import canonical, digest, flat
 from petl_bench.errors import UserError
 from petl_bench.index import NOT_FINITE, Clips, IndexedRun
-from petl_bench.leaderboard.names import Name, Namer
+from petl_bench.leaderboard.names import Name, Namer, visible
 from petl_bench.runspec import RunSpec
 from petl_bench.stats.outcomes import pseudo_values
 from petl_bench.stats.scores import RunScores, Scores, collect
@@ -49,11 +49,11 @@ class Table:
 
     @property
     def benchmark(self) -> str:
-        return str(self.first.record.meta_info.dataset_info["name"])
+        return visible(str(self.first.record.meta_info.dataset_info["name"]))
 
     @property
     def backbone(self) -> str:
-        names = {str(run.record.meta_info.model_info["name"]) for run in self.runs}
+        names = {visible(str(run.record.meta_info.model_info["name"])) for run in self.runs}
         return ", ".join(sorted(names))
 
     @property

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import termios
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
@@ -84,7 +85,12 @@ def test_compare_as_json_has_everything(command: Command) -> None:
         (["plot", "scatter", "lora"], "'scatter' is not"),
         (["plot", "runs", "--baseline", "full"], "plot runs takes neither --baseline nor --margin"),
         (["plot", "differences", "--margin", "200"], "--margin 200: give points between 0 and 100"),
-        (["plot", "differences", "full", "--dataset", "esc10"], "no two complete methods to compare"),
+        (["plot", "differences", "full", "--dataset", "esc10"], "nothing to draw in results: esc10, .*no two complete"),
+        (
+            ["plot", "runs", "--dataset", "esc11"],
+            r"--dataset esc11: no runs \(did you mean 'esc10'\?\); there are esc10, s",
+        ),
+        (["leaderboard", "--format", "csv", "--html"], "--format csv prints: leave it out where --html or --out"),
         (["results", "merge"], "name the trees to copy from"),
         (["results", "merge", "nowhere"], "results merge nowhere: no such folder"),
         (["results", "prune", "--results", "nowhere"], "--results nowhere: no such folder"),
@@ -121,7 +127,14 @@ def test_leaderboard_on_a_terminal(command: Command) -> None:
     assert code == 0
     assert "synthetic, backbone mini, profile corrected\naccuracy on 200 test clips of 100 sources" in out
     assert re.search(r"^full +\d+\.\d\d +\d+\.\d\d +a? +256 ◆ +0\.02% +\d+\.\d +15/15$", out, re.MULTILINE)
-    assert out.splitlines()[-1].startswith("next: petl-bench compare")
+    assert out.splitlines()[-2:] == ["next: petl-bench compare", "next: petl-bench leaderboard --html"]
+
+
+def test_leaderboard_prints_what_it_writes_on_a_terminal_of_few_letters(command: Command) -> None:
+    command("leaderboard", "--html")
+    environment = {**os.environ, "LC_ALL": "C", "PYTHONIOENCODING": "ascii"}
+    arguments = [sys.executable, "-m", "petl_bench", "leaderboard", "--format", "html"]
+    assert subprocess.check_output(arguments, env=environment) == Path("leaderboard.html").read_bytes()
 
 
 @pytest.mark.parametrize(
@@ -159,9 +172,26 @@ def test_plot_draws_png_and_svg_that_repeat(command: Command) -> None:
 def test_plot_draws_every_table(command: Command, kind: str) -> None:
     code, out, _ = command("plot", kind)
     assert code == 0
-    benchmarks = {path.split("-")[1] for path in out.split()}
+    benchmarks = {path.split("-")[1] for path in out.splitlines()}
     assert benchmarks == {"synthetic", "esc10"}
-    assert all(Path(path).stat().st_size > 1000 for path in out.split())
+    assert all(Path(path).stat().st_size > 1000 for path in out.splitlines())
+
+
+def test_plot_leaves_out_a_table_that_cannot_be_drawn(command: Command) -> None:
+    plant(Path("results"), *study_of({"linear": 0.4}, benchmark="gsc"))
+    code, out, err = command("plot", "differences")
+    assert (code, len(out.splitlines())) == (0, 4)
+    assert err == "petl-bench: left out: gsc, backbone mini, profile corrected: no two complete methods to compare\n"
+
+
+def test_figures_of_long_and_alike_names_have_files_of_their_own(command: Command) -> None:
+    names = [f"lora {'x' * 150} {sign} \x1b[31mred" for sign in "&%$"]
+    plant(Path("odd"), *study_of(dict.fromkeys(names, 0.5), clips=10, seeds=1))
+    code, out, err = command("plot", "confusion", "--results", "odd")
+    assert (code, err, len(set(out.splitlines()))) == (0, "", 6)
+    for path in out.splitlines():
+        if path.endswith(".svg"):
+            ElementTree.parse(path)
 
 
 def test_results_merges(command: Command) -> None:

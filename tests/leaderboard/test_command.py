@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from petl_bench.leaderboard.board import read_tables
-from petl_bench.leaderboard.command import command_of
+from petl_bench.leaderboard.command import command_of, missing_cards
 from petl_bench.leaderboard.names import Namer
 from tests.studies import Command
 
@@ -70,3 +70,15 @@ def test_settings_that_a_card_no_longer_has_are_spelt_out(command: Command) -> N
     again = shlex.split(command_of(tables[0].rows[0], tables[0], Namer().cards))
     assert {"mine.rank=3", "mine.alpha=16.0", "mine.lr=0.02"} <= set(again)
     assert "1 already on record" in command(*again[1:])[1]
+
+
+def test_a_card_given_by_its_path_becomes_its_implementation(command: Command) -> None:
+    Path("else where").mkdir()
+    card = Path("else where/plain.toml")
+    card.write_text('implementation = "lora"\ntitle = "mine"\n[hyperparameters]\nrank = 3\n')
+    assert command(*RUN, "--methods", str(card), "--folds", "1")[0] == 0
+    tables, _ = read_tables(Path("results"))
+    again = command_of(tables[0].rows[0], tables[0], Namer().cards)
+    assert "--methods lora" in again
+    assert missing_cards(tables[0].rows[0], tables[0], Namer().cards) == []
+    assert "1 already on record" in command(*shlex.split(again)[1:])[1]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +14,11 @@ from sklearn.metrics import confusion_matrix
 from petl_bench.errors import UserError
 from petl_bench.leaderboard.board import read_tables
 from petl_bench.leaderboard.differences import differences as differences_of
-from petl_bench.leaderboard.figures import confusion, differences, parameters, runs
+from petl_bench.leaderboard.figures import confusion, convergence, differences, parameters, runs
 from petl_bench.leaderboard.figures.style import Wanted, save
 from petl_bench.leaderboard.report import pareto_front, report
 from petl_bench.leaderboard.tables import Table
+from petl_bench.results import ResultsTree
 from tests.leaderboard.trees import plant, study_of
 
 ODD = r"a_b $x_1^2$ \alpha <b> & {c} %"
@@ -63,6 +65,24 @@ def test_the_forest_has_every_difference_with_its_interval(table: Table, baselin
         (x, _) = its.lines[0].get_xydata()[0]  # type: ignore[union-attr, index]
         ends = its.lines[2][0].get_segments()[0][:, 0]
         assert (x, *ends) == pytest.approx((100 * row["difference"], 100 * row["low"], 100 * row["high"]))
+
+
+@pytest.mark.parametrize("kind", [parameters, differences, runs, convergence])
+def test_long_names_and_many_methods_are_drawn_without_a_warning(kind: object, tmp_path: Path) -> None:
+    long = "conformer (placement.location = both, placement.layers = last:4, kernel_size = 31, reduction_rate = {})"
+    plant(tmp_path / "results", *study_of({long.format(at): 0.5 for at in range(9)}, clips=10, seeds=1))
+    tree = ResultsTree(tmp_path / "results")
+    (table,) = read_tables(tree.root)[0]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for _, figure in kind.draw(table, Wanted("a title " * 30, tree.run_folders())):  # type: ignore[attr-defined]
+            save(figure, tmp_path, "figure")
+
+
+def test_lines_of_nine_methods_differ(tmp_path: Path) -> None:
+    looks = [tuple(convergence._look(at).items()) for at in range(9)]
+    assert len(set(looks)) == 9
+    assert len({tuple(runs._look(fold).items()) for fold in range(40)}) == 40
 
 
 def test_nothing_to_compare_is_a_mistake(tmp_path: Path) -> None:

@@ -27,6 +27,7 @@ def test_a_table_per_report(tmp_path: Path) -> None:
     text = latex(board(tmp_path)[0])
     assert text.count(r"\begin{table}") == text.count(r"\bottomrule") == 2
     assert rf"\textbf{{{escaped(ODD)}}} & " in text
+    assert text.count("\n{}") == 3
     assert all(line.count(" & ") in (5, 6) for line in text.splitlines() if line.endswith(r"\\"))
 
 
@@ -36,7 +37,7 @@ def test_it_can_be_typeset(tmp_path: Path) -> None:
         or subprocess.run(["kpsewhich", "booktabs.sty"], capture_output=True).returncode
     ):
         pytest.skip("no pdflatex with booktabs is installed (Debian: texlive-latex-recommended)")
-    plant(tmp_path / "results", *study_of({"linear": 0.3, ODD: 0.9}))
+    plant(tmp_path / "results", *study_of({"[bold]": 0.3, "*star": 0.4, ODD: 0.9}))
     (tmp_path / "tables.tex").write_text(latex(board(tmp_path / "results")[0]), "utf-8")
     page = r"\documentclass{article}\usepackage{booktabs}\usepackage[T1]{fontenc}\begin{document}\input{tables}\end{document}"
     (tmp_path / "page.tex").write_text(page)

@@ -13,7 +13,7 @@ from selenium.common.exceptions import NoAlertPresentException
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
-from selenium.webdriver.support.ui import Select
+from selenium.webdriver.support.ui import Select, WebDriverWait
 
 from petl_bench.leaderboard.board import read_tables, reports_of
 from petl_bench.leaderboard.web.details import details_of
@@ -160,7 +160,7 @@ def test_details_by_keyboard_alone(page: Page) -> None:
     assert all(len(line) == 4 and all(0 <= float(score) <= 100 for score in line[1:]) for line in lines)
     assert "petl-bench run --methods lora --dataset synthetic --seeds 0-2 --epochs 4 --limit 2" in detail.text
     assert "pooling\nmean" in detail.text
-    assert len(detail.find_elements(By.TAG_NAME, "polyline")) == 2
+    assert len(detail.find_elements(By.CSS_SELECTOR, "path.line")) == 2
     assert page.current_url.endswith(f"#{row.get_attribute('id')}")
     page.switch_to.active_element.send_keys(Keys.ENTER)
     assert page.find_elements(By.CSS_SELECTOR, "tr.detail") == []
@@ -172,6 +172,25 @@ def test_a_link_to_a_row_opens_it(page: Page) -> None:
     page.get("about:blank")
     page.get(f"{address}#{row}")
     assert "--dataset esc10" in page.find_element(By.CSS_SELECTOR, f"[id='{row}'] + tr.detail").text
+
+
+def test_an_address_that_changes_opens_another_row(page: Page) -> None:
+    rows = page.find_elements(By.CSS_SELECTOR, "tr[data-method]")[:2]
+    for row in rows:
+        page.execute_script("location.hash = arguments[0]", row.get_attribute("id"))  # type: ignore[no-untyped-call]
+        WebDriverWait(page, 5).until(lambda _, row=row: row.find_elements(By.CSS_SELECTOR, "[aria-expanded=true]"))
+
+
+@pytest.mark.parametrize("value", ["null", "[1]", '"x"', "NaN", "1e999"])
+def test_odd_epochs_take_no_row_off_the_page(chrome: Page, tmp_path: Path, value: str) -> None:
+    tree = tmp_path / "results"
+    plant(tree, *study_of({"linear": 0.5}, seeds=1))
+    first = next(tree.glob("*/*/*/*/epochs.jsonl"))
+    first.write_text(first.read_text().replace("0.5", value, 1))
+    page = show(chrome, tree, tmp_path)
+    page.find_element(By.CSS_SELECTOR, "button.name").click()
+    assert "Optimizer" in page.find_element(By.CSS_SELECTOR, "tr.detail").text
+    assert page.get_log("browser") == []
 
 
 def test_a_point_opens_its_row(page: Page) -> None:

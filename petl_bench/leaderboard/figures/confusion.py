@@ -10,7 +10,8 @@ import numpy.typing as npt
 from matplotlib.figure import Figure
 
 from petl_bench.index import NOT_FINITE
-from petl_bench.leaderboard.figures.style import COLOURS, STYLE, Wanted, headed, plain, title_of
+from petl_bench.leaderboard.figures.style import COLOURS, STYLE, Wanted, headed, plain
+from petl_bench.leaderboard.names import visible
 from petl_bench.leaderboard.tables import Row, Table
 
 MOST_NUMBERS = 15
@@ -20,7 +21,7 @@ MOST_NUMBERS = 15
 def draw(table: Table, wanted: Wanted) -> Iterator[tuple[str, Figure]]:
     """A figure per row."""
     for row in table.rows:
-        yield row.name.text, _figure(row, table)
+        yield row.name.text, _figure(row, wanted)
 
 
 def confusion(row: Row) -> npt.NDArray[np.int64]:
@@ -36,11 +37,11 @@ def confusion(row: Row) -> npt.NDArray[np.int64]:
     return counts
 
 
-def _figure(row: Row, table: Table) -> Figure:
+def _figure(row: Row, wanted: Wanted) -> Figure:
     counts = confusion(row)
     classes = len(counts)
     given = row.runs[0].record.meta_info.dataset_info.get("class_names") or range(classes)
-    names = [plain(str(name)) for name in given]
+    names = [plain(visible(str(name))) for name in given]
     there = np.array([np.bincount(run.clips.targets, minlength=classes) for run in row.runs]).sum(axis=0)
     shares = 100 * counts / np.maximum(1, there)[:, None]
     size = 2.6 + 0.36 * classes if classes <= MOST_NUMBERS else 3.2 + 0.13 * classes
@@ -67,5 +68,5 @@ def _figure(row: Row, table: Table) -> Figure:
         bar = figure.colorbar(image, ax=panel, pad=0.02, fraction=0.05)
         bar.set_label("% of the class's clips", fontsize=8)
         runs = f"{len(row.runs)} run{'s' * (len(row.runs) != 1)}"
-        headed(figure, f"{row.name.text} on {title_of(table)}: test clips of {runs}")
+        headed(figure, f"{row.name.text} on {wanted.title}: test clips of {runs}")
     return figure

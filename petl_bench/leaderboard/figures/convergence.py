@@ -11,10 +11,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from petl_bench.leaderboard.figures.style import COLOURS, STYLE, Wanted, headed, plain, title_of
+from petl_bench.errors import UserError
+from petl_bench.leaderboard.figures.style import COLOURS, STYLE, Wanted, add_legend, headed, plain
 from petl_bench.leaderboard.folds import read_epochs
 from petl_bench.leaderboard.tables import Table
 
+LINES = ("-", "--", ":", "-.")
+MOST_FOLDS = 50
 PER_ROW = 5
 
 
@@ -36,7 +39,9 @@ def draw(table: Table, wanted: Wanted) -> Iterator[tuple[str, Figure]]:
         for row in table.rows
         for run in row.runs
     ]  # fmt: skip
-    yield "", convergence(curves, title_of(table))
+    if (folds := len({curve.fold for curve in curves})) > MOST_FOLDS:
+        raise UserError(f"{folds} folds are too many for a figure")
+    yield "", convergence(curves, wanted.title)
 
 
 def convergence(curves: Sequence[Curve], title: str) -> Figure:
@@ -65,17 +70,20 @@ def convergence(curves: Sequence[Curve], title: str) -> Figure:
             accuracies[at].tick_params(labelbottom=True)
             for curve in curves:
                 if curve.fold == fold:
-                    _draw(curve, losses[at], accuracies[at], COLOURS[methods.index(curve.method) % len(COLOURS)])
-        handles = [
-            Line2D([], [], color=COLOURS[at % len(COLOURS)], label=plain(name)) for at, name in enumerate(methods)
-        ]
-        figure.legend(handles=handles, loc="outside lower center", ncols=min(5, len(methods)))
+                    _draw(curve, losses[at], accuracies[at], _look(methods.index(curve.method)))
+        handles = [Line2D([], [], label=plain(name), **_look(at)) for at, name in enumerate(methods)]
+        add_legend(figure, handles, 2.3 * columns)
         headed(figure, title)
     return figure
 
 
-def _draw(curve: Curve, losses: Axes, accuracies: Axes, colour: str) -> None:
+def _look(method: int) -> dict[str, Any]:
+    """Colour and, from the eighth method on, another kind of line."""
+    return {"color": COLOURS[method % len(COLOURS)], "ls": LINES[method // len(COLOURS) % len(LINES)], "lw": 1.2}
+
+
+def _draw(curve: Curve, losses: Axes, accuracies: Axes, look: dict[str, Any]) -> None:
     epochs = [epoch["epoch"] for epoch in curve.epochs]
-    style: dict[str, Any] = {"color": colour, "lw": 1.2, "alpha": 0.8, "marker": "." if len(epochs) < 3 else None}
+    style = {**look, "alpha": 0.8, "marker": "." if len(epochs) < 3 else None}
     losses.plot(epochs, [epoch["train_loss"] for epoch in curve.epochs], **style)
     accuracies.plot(epochs, [100 * epoch["validation_accuracy"] for epoch in curve.epochs], **style)

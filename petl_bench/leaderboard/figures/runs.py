@@ -10,10 +10,12 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from petl_bench.leaderboard.figures.style import COLOURS, MARKERS, STYLE, Wanted, headed, plain, title_of
+from petl_bench.leaderboard.figures.style import COLOURS, MARKERS, STYLE, Wanted, add_legend, headed, lines_of, wrapped
 from petl_bench.leaderboard.report import report
 from petl_bench.leaderboard.tables import Table
 
+MOST_NAMED = 20
+"""Folds that the legend names."""
 SPREAD = 0.5
 """Of a row's height, between the first fold and the last."""
 
@@ -24,7 +26,8 @@ def draw(table: Table, wanted: Wanted) -> Iterator[tuple[str, Figure]]:
     runs = {row.name.text: row.runs for row in table.rows}
     metric, folds = table.spec.data.metric, sorted({run.record.spec.fold for run in table.runs})
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(6.8, 1.5 + 0.42 * len(order)), layout="constrained")
+        names = [row["method"] for row in order]
+        figure = Figure(figsize=(7.6, 1.7 + 0.42 * len(order) * max(1.0, 0.4 * lines_of(names))), layout="constrained")
         panel = figure.subplots()
         for at, row in enumerate(order):
             for run in runs[row["method"]]:
@@ -35,17 +38,17 @@ def draw(table: Table, wanted: Wanted) -> Iterator[tuple[str, Figure]]:
             if row["low"] is not None:
                 ends = 100 * np.array([[row["score"] - row["low"]], [row["high"] - row["score"]]])
                 panel.errorbar(100 * row["score"], at, xerr=ends, fmt="|", ms=16, color="0.15", capsize=3, lw=1)
-        panel.set_yticks(range(len(order)), [plain(row["method"]) for row in order])
+        panel.set_yticks(range(len(order)), wrapped(names))
         panel.set_ylim(-0.7, len(order) - 0.3)
         panel.grid(visible=False, axis="y")
         panel.set_xlabel(f"test {metric.replace('_', ' ')}, %; black: mean and 95% interval")
         if len(folds) > 1:
             handles = [Line2D([], [], ls="", ms=4, **_look(at), label=f"fold {fold}") for at, fold in enumerate(folds)]
-            figure.legend(handles=handles[:20], loc="outside lower center", ncols=min(5, len(folds)), fontsize=8)
+            add_legend(figure, handles[:MOST_NAMED], 7)
         seeds = f"{len(table.seeds)} seed{'s' * (len(table.seeds) != 1)}"
-        headed(figure, f"{title_of(table)}: a point per run, {seeds}")
+        headed(figure, f"{wanted.title}: a point per run, {seeds}")
     yield "", figure
 
 
 def _look(fold: int) -> dict[str, Any]:
-    return {"color": COLOURS[fold % len(COLOURS)], "marker": MARKERS[fold % len(MARKERS)]}
+    return {"color": COLOURS[fold % len(COLOURS)], "marker": MARKERS[(fold + fold // len(COLOURS)) % len(MARKERS)]}

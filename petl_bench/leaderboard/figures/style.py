@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import textwrap
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +16,6 @@ from matplotlib.figure import Figure
 from matplotlib.transforms import Bbox
 
 from petl_bench.files import whole_file
-from petl_bench.leaderboard.tables import Table
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 """Okabe and Ito's, which colour-blind readers can tell apart."""
@@ -32,27 +33,45 @@ STYLE: Any = {
 }
 
 
+LETTERS_PER_INCH = 11
+"""Of the fonts that titles and legends have, at least."""
+LABEL_LETTERS = 34
+
+
 @dataclass(frozen=True)
 class Wanted:
     """What a figure may need beside its table.
 
-    ``folders`` of runs by key; ``margin`` in points.
+    ``title`` of the table; ``folders`` of runs by key; ``margin`` in points.
     """
 
+    title: str = ""
     folders: Mapping[str, Path] = field(default_factory=dict)
     baseline: str | None = None
     margin: float | None = None
 
 
-def title_of(table: Table) -> str:
-    """What a table is about, for the head of its figures."""
-    return f"{table.benchmark}, backbone {table.backbone}, profile {table.profile}"
-
-
 def headed(figure: Figure, title: str) -> None:
-    """Put a title over a figure, at its left edge, broken where the figure is narrow."""
-    text = figure.suptitle(plain(title), fontsize=10, x=0.01, ha="left", wrap=True)
-    text.set_in_layout(True)
+    """Put a title over a figure, at its left edge, on as many lines as the figure's width asks for."""
+    letters = int(figure.get_figwidth() * LETTERS_PER_INCH)
+    figure.suptitle(plain("\n".join(textwrap.wrap(title, letters))), fontsize=10, x=0.01, ha="left")
+
+
+def wrapped(names: Sequence[str]) -> list[str]:
+    """Names as labels beside an axis, on several lines where they are long."""
+    return [plain("\n".join(textwrap.wrap(name, LABEL_LETTERS, break_on_hyphens=False))) for name in names]
+
+
+def lines_of(names: Sequence[str]) -> int:
+    """Lines of the longest of some labels."""
+    return max((label.count("\n") + 1 for label in wrapped(names)), default=1)
+
+
+def add_legend(figure: Figure, handles: Sequence[Any], width: float) -> None:
+    """A legend below, with as many columns as fit into so many inches."""
+    longest = max(len(str(handle.get_label())) for handle in handles)
+    columns = max(1, min(len(handles), 5, int(width * LETTERS_PER_INCH / (longest + 6))))
+    figure.legend(handles=list(handles), loc="outside lower center", ncols=columns, fontsize=8)
 
 
 def plain(text: str) -> str:
@@ -65,7 +84,8 @@ def save(figure: Figure, folder: Path, name: str) -> list[Path]:
     paths = []
     for suffix, metadata in (("png", {"Software": None}), ("svg", {"Date": None})):
         path = folder / f"{name}.{suffix}"
-        with whole_file(path) as temporary, mpl.rc_context(STYLE):
+        with whole_file(path) as temporary, mpl.rc_context(STYLE), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Glyph ")  # another script's letters: boxes in the PNG
             figure.savefig(temporary, format=suffix, dpi=150, metadata=metadata)
         paths.append(path)
     return paths
@@ -87,7 +107,9 @@ def label_points(panel: Axes, points: Sequence[tuple[float, float, str]]) -> Non
     figure = panel.figure
     assert isinstance(figure, Figure)
     canvas: Any = FigureCanvasAgg(figure)
-    canvas.draw()
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph ")
+        canvas.draw()
     across, up = 4 * figure.dpi / 72, 4 * figure.dpi / 72
     at = [panel.transData.transform((x, y)) for x, y, _ in points]
     taken = [Bbox([[x - across, y - up], [x + across, y + up]]) for x, y in at]

@@ -11,7 +11,7 @@ import numpy as np
 from petl_bench.canonical import canonical, flat
 from petl_bench.errors import UserError
 from petl_bench.index import IndexedRun
-from petl_bench.leaderboard.command import command_of
+from petl_bench.leaderboard.command import command_of, missing_cards
 from petl_bench.leaderboard.folds import read_epochs
 from petl_bench.leaderboard.names import Namer, as_text
 from petl_bench.leaderboard.report import Data
@@ -27,6 +27,7 @@ def details_of(tables: Sequence[Table], folders: Mapping[str, Path], keys: Colle
     return {
         row.runs[0].record.run_info.config_key: {
             "command": command_of(row, table, cards),
+            "missing_cards": missing_cards(row, table, cards),
             **_scores(row, table),
             "curves": _curves(row.runs, folders),
             **_settings(row),

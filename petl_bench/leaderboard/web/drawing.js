@@ -53,11 +53,18 @@ function curve(curves, name, parts) {
   const corner = (value, at) => (value === null ? null : `${x(epochs[at]).toFixed(1)},${y(value).toFixed(1)}`);
   const path = (values) => values.map(corner).filter(Boolean);
   svg.append(draw("polygon", { class: "band", points: [...path(high), ...path(low).reverse()].join(" ") }));
-  svg.append(draw("polyline", { class: "line", points: path(mean).join(" ") }));
+  let pen = "M"; // a mean that is not finite breaks the line
+  const strokes = mean.map((value, at) => {
+    const stroke = value === null ? "" : `${pen}${corner(value, at)}`;
+    pen = value === null ? "M" : "L";
+    return stroke;
+  });
+  svg.append(draw("path", { class: "line", d: strokes.join(" ") }));
+  if (epochs.length === 1) svg.append(draw("circle", { cx: x(epochs[0]), cy: y(mean[0]), r: 3 }));
   return svg;
 }
 
-/** Points `{name, count, score, low, high, front, best}`, scores as fractions; `on` has `enter`, `leave`, `click`. */
+/** Points `{name, count, score, low, high, front, best, partial}`, scores as fractions; `on` has `enter`, `leave`, `click`. */
 function scatter(place, points, on) {
   place.replaceChildren();
   place.parentElement.hidden = points.length < 2;
@@ -93,7 +100,7 @@ function scatter(place, points, on) {
     svg.append(draw("line", { class: "whisker", x1: across, x2: across, y1: y(point.low), y2: y(point.high) }));
   }
   for (const point of points) {
-    const look = [point.front ? "on-front" : "", point.best ? "best" : ""].join(" ");
+    const look = [point.front ? "on-front" : "", point.best ? "best" : "", point.partial ? "partial" : ""].join(" ");
     const dot = draw("circle", { cx: x(point.count), cy: y(point.score), r: 5, class: look });
     for (const [event, does] of [
       ["pointerenter", on.enter],
@@ -113,7 +120,7 @@ function label(svg, points, x, y, width) {
   const beside = (a, b) => a.left >= b.left + b.wide || a.top >= b.top + b.high;
   const meet = (a, b) => !beside(a, b) && !beside(b, a);
   for (const point of [...points].sort((a, b) => b.front - a.front || b.score - a.score).slice(0, 40)) {
-    const text = draw("text", {}, point.name.length > 28 ? point.name.slice(0, 27) + "…" : point.name);
+    const text = draw("text", {}, point.name.length > 28 ? point.name.slice(0, 27) + "\u2026" : point.name);
     svg.append(text);
     const wide = text.getBBox().width;
     const [px, py] = [x(point.count), y(point.score)];

@@ -11,9 +11,18 @@ from importlib.resources import files
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 
 import petl_bench
-from petl_bench.leaderboard.pages import ROLES, conditions, notes, percent, plus_minus, published, ranges, thousands
+from petl_bench.leaderboard.pages import (
+    ROLES,
+    conditions,
+    notes,
+    percent,
+    plus_minus,
+    profile,
+    published,
+    ranges,
+    thousands,
+)
 from petl_bench.leaderboard.report import Data
-from petl_bench.switches import Switches, describe_switches
 
 
 def html_text(reports: Sequence[Data], details: Mapping[str, Data], problems: Sequence[str] = ()) -> str:
@@ -46,12 +55,10 @@ def _section(report: Data) -> Data:
     ends = [value for row in report["rows"] for value in (row["low"], row["high"], row["score"]) if value is not None]
     low, high = min(ends, default=0.0), max(ends, default=1.0)
     room = (high - low) or 1.0
-    switches = report["switches"]
-    own = describe_switches(Switches.model_validate(switches)) if switches and report["profile"] == "custom" else ""
     return {
         **report,
         "title": ", ".join([report["benchmark"], f"backbone {report['backbone']}"]),
-        "switch_set": f"{report['profile']}: {own}" if own else report["profile"],
+        "switch_set": profile(report).removeprefix("profile "),
         "said": conditions(report),
         "noted": notes(report),
         "roles": [role for role in ROLES if any(row["parameters"][role] for row in report["rows"])],

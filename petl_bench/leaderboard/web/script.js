@@ -73,7 +73,8 @@ function open(row, wanted) {
     row.opened = null;
   }
   button.setAttribute("aria-expanded", String(now));
-  history.replaceState(null, "", now ? `#${row.id}` : location.pathname + location.search);
+  if (now) history.replaceState(null, "", `#${row.id}`);
+  else if (location.hash === `#${row.id}`) history.replaceState(null, "", location.pathname + location.search);
 }
 
 const part = (title, ...children) => make("div", {}, make("h3", {}, title), ...children);
@@ -89,7 +90,9 @@ function fill(row, cell, detail) {
   if (!detail) return cell.append("No details on record.");
   const parts = make("div", { class: "parts" });
   cell.append(parts);
-  const command = part("Run it again, with --data-dir DIR where the clips are elsewhere", commandBox(detail.command));
+  const missing = detail.missing_cards.map((name) => `; for ${name} give the path of its card`).join("");
+  const title = `Run it again, with --data-dir DIR where the clips are elsewhere${missing}`;
+  const command = part(title, commandBox(detail.command));
   command.className = "whole";
   parts.append(part("Test score by fold and seed, %", make("div", { class: "scroll", tabindex: "0" }, grid(detail))));
   if (detail.curves) {
@@ -165,7 +168,8 @@ function drawScores(board) {
     const score = Number(its.score);
     const [low, high] = its.low === "" ? [score, score] : [Number(its.low), Number(its.high)];
     const best = row.querySelector(".best") !== null;
-    return { row, name: its.method, count: Number(its.parameters), score, low, high, front: "front" in its, best };
+    const partial = row.querySelector(".incomplete") !== null;
+    return { row, name: its.method, count: Number(its.parameters), score, low, high, front: "front" in its, best, partial };
   });
   scatter(board.querySelector(".scatter"), points, {
     enter: hint,
@@ -187,6 +191,12 @@ function hint(point, event) {
   tip.style.top = `${Math.max(8, event.clientY - tip.offsetHeight - 12)}px`;
 }
 
+/** Open the row that the address names. */
+function revealAsked() {
+  const asked = document.getElementById(location.hash.slice(1));
+  if (asked?.matches(".rows > tbody > tr[data-method]")) reveal(asked);
+}
+
 function reveal(row) {
   mark(row, false);
   open(row, true);
@@ -206,7 +216,7 @@ for (const board of boards) {
     const name = row.querySelector(".name");
     const button = make(
       "button",
-      { type: "button", class: name.className, "aria-expanded": "false" },
+      { type: "button", class: name.className, "aria-expanded": "false", dir: "auto" },
       name.textContent,
     );
     name.replaceWith(button);
@@ -219,6 +229,6 @@ if (filters) {
   filters.addEventListener("submit", (event) => event.preventDefault());
   filter();
   addEventListener("resize", () => boards.filter((board) => !board.hidden).forEach(drawScores));
-  const asked = document.getElementById(location.hash.slice(1));
-  if (asked?.matches(".rows > tbody > tr[data-method]")) reveal(asked);
+  addEventListener("hashchange", revealAsked);
+  revealAsked();
 }
