@@ -10,6 +10,7 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
 
 from petl_bench.errors import UserError
 from petl_bench.leaderboard.figures.style import COLOURS, STYLE, Wanted, add_legend, headed, plain
@@ -67,6 +68,7 @@ def convergence(curves: Sequence[Curve], title: str) -> Figure:
         for at, fold in enumerate(folds):
             losses[at].set_title(f"fold {fold}", loc="left", fontsize=9)
             accuracies[at].set_xlabel("epoch")
+            accuracies[at].xaxis.set_major_locator(MaxNLocator(integer=True))
             accuracies[at].tick_params(labelbottom=True)
             for curve in curves:
                 if curve.fold == fold:
