@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 
 PACKAGES = ("petl-bench", "torch", "torchaudio", "transformers", "huggingface-hub", "numpy", "scipy", "scikit-learn")
@@ -13,6 +14,7 @@ def package_versions() -> dict[str, str]:
     return {"python": platform.python_version()} | {name: _version(name) for name in PACKAGES}
 
 
+@cache
 def _version(package: str) -> str:
     try:
         return version(package)

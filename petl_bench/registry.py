@@ -189,7 +189,7 @@ BACKBONES: Registry[Any] = Registry(
     "petl_bench.backbones",
     "petl_bench.backbones",
     "petl_bench.backbones.base:Backbone",
-    support=frozenset({"base", "resolve", "recompute", "pickled", "pretrain", "pretraining", "untouched"}),
+    support=frozenset({"base", "resolve", "recompute", "pickled", "pretrain", "pretraining", "untouched", "half"}),
 )
 LAYOUTS: Registry[Any] = Registry(
     "layout",

@@ -136,8 +136,8 @@ class AST(Backbone):
         parent: nn.Module = self.model if layer is None else self.model.layers[layer]
         return parent.get_submodule(MODULES[site])
 
-    def condition(self) -> dict[str, Any]:
-        return super().condition() | {"attention function": self.model.config._attn_implementation}
+    def structure(self) -> dict[str, Any]:
+        return super().structure() | {"attention function": self.model.config._attn_implementation}
 
     def tokens(self, features: Tensor) -> Tensor:
         tokens: Tensor = self.model(input_values=features).last_hidden_state

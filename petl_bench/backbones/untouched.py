@@ -11,11 +11,11 @@ from petl_bench.backbones.base import Backbone
 
 
 def untouched_layers(backbone: Backbone, loaded: Mapping[str, Any]) -> int:
-    """How many layers, counted from the input, are as in ``loaded``, the backbone's ``condition`` before a method.
+    """How many layers, counted from the input, are as in ``loaded``, the backbone's ``structure`` before a method.
 
     0 where something before the first layer was touched, or where dropout makes hidden states random in training.
     """
-    now = backbone.condition()
+    now = backbone.structure()
     changed = {name for name in loaded.keys() | now.keys() if loaded.get(name) != now.get(name)}
     names = {id(module): name for name, module in backbone.named_modules()}
 

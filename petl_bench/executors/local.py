@@ -29,6 +29,7 @@ MOST_FALSE_STARTS = 3
 """Workers in a row that may end before they begin a run."""
 LINES_KEPT = 40
 """Of what a worker said last, for the failure record of a run that took the worker with it."""
+MEMORY_SETTINGS = {"MALLOC_TRIM_THRESHOLD_": str(2**36), "MALLOC_MMAP_THRESHOLD_": str(2**30)}
 RESULTS: TypeAdapter[Result] = TypeAdapter(Result)
 
 
@@ -177,7 +178,7 @@ class Local(Executor):
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env={**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": str(orders.threads)},
+            env={**worker_environment(orders.threads), "PYTHONPATH": paths},
             encoding="utf-8",
             errors="replace",
             start_new_session=True,
@@ -211,6 +212,12 @@ class Local(Executor):
             crashes = crashes or line.startswith("Fatal Python error")
             if line and not crashes:
                 self._events.put((seat, process, {"event": "said", "text": line}))
+
+
+def worker_environment(threads: int) -> dict[str, str]:
+    """Environment of a worker. glibc is told to keep memory between steps, which it would give back and fault in
+    anew; what the user has set stays."""
+    return {**MEMORY_SETTINGS, **os.environ, "OMP_NUM_THREADS": str(threads)}
 
 
 def _stream(pipe: IO[str] | None) -> IO[str]:

@@ -55,6 +55,11 @@ class Progress:
         """Epochs done."""
         return len(self.logs)
 
+    @property
+    def updates(self) -> int:
+        """Optimizer steps done."""
+        return int(self.schedule.last_epoch)
+
     def tensors(self) -> dict[str, Tensor]:
         """All tensors that go into a checkpoint, by name."""
         found = {f"trained.{name}": tensor for name, tensor in self.backbone.trained_state().items()}

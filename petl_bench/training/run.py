@@ -9,9 +9,10 @@ from contextlib import contextmanager
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from petl_bench.backbones.base import Backbone
+from petl_bench.backbones.half import halve_frozen
 from petl_bench.backbones.recompute import recompute_layers
 from petl_bench.benchmarks.splits import Split
 from petl_bench.checkpoints import Checkpoint
@@ -95,6 +96,8 @@ def _train_once(
         layers = workbench.untouched_layers(backbone) if execution.frozen_states else 0
         if execution.gradient_checkpointing:
             recompute_layers(backbone)
+        if spec.training.precision == "bf16":
+            halve_frozen(backbone)
         model = Model(spec, backbone, inputs, frozen_states(spec, backbone, layers, inputs))
 
         progress = fit(model, split, session)
@@ -153,21 +156,8 @@ def fit(model: Model, split: Split, session: Session) -> Progress:
         masks = spec.streams.derive("augmentation", epoch)
         total = torch.zeros((), device=inputs.device)
         with seeded(spec, "dropout", epoch):
-            for number, start in enumerate(range(0, len(order), recipe.batch_size)):
-                batch = order[start : start + recipe.batch_size]
-                progress.optimizer.zero_grad(set_to_none=True)
-                for clips in micro_batches(batch, session.parts or recipe.micro_batch_size):
-                    with fitting(len(clips), backbone):
-                        loss = nn.functional.cross_entropy(model.logits(clips, masks), inputs.targets_of(clips))
-                        if not torch.isfinite(loss):
-                            step = (epoch - 1) * batches + number + 1
-                            cause = model.diagnosis(clips, step - 1, masks)
-                            raise NotFiniteError(f"loss is not finite at step {step} (epoch {epoch}): {cause}")
-                        (loss * (len(clips) / len(batch))).backward()  # type: ignore[no-untyped-call]
-                    total += loss.detach() * len(clips)
-                with fitting(1, backbone):  # parts take nothing off what the optimizer keeps
-                    progress.optimizer.step()
-                progress.schedule.step()
+            for start in range(0, len(order), recipe.batch_size):
+                total += update(model, progress, order[start : start + recipe.batch_size], session.parts, masks)
         train_time = time.perf_counter() - started
 
         validation_logits = model.predict(split.validation, updates=epoch * batches)
@@ -186,6 +176,30 @@ def fit(model: Model, split: Split, session: Session) -> Progress:
         session.listener.epoch(epoch, log)
         session.put_down(progress)
     return progress
+
+
+def update(
+    model: Model, progress: Progress, batch: npt.NDArray[np.int64], parts: int | None, masks: int | None
+) -> Tensor:
+    """One optimizer step on a batch, in ``parts`` of so many clips; the sum of the clips' losses.
+
+    Raises NotFiniteError, DoesNotFitError.
+    """
+    total = torch.zeros((), device=model.inputs.device)
+    progress.optimizer.zero_grad(set_to_none=True)
+    for clips in micro_batches(batch, parts or model.spec.training.micro_batch_size):
+        with fitting(len(clips), model.backbone):
+            loss = nn.functional.cross_entropy(model.logits(clips, masks), model.inputs.targets_of(clips))
+            if not torch.isfinite(loss):
+                cause = model.diagnosis(clips, progress.updates, masks)
+                where = f"step {progress.updates + 1} (epoch {progress.epoch + 1})"
+                raise NotFiniteError(f"loss is not finite at {where}: {cause}")
+            (loss * (len(clips) / len(batch))).backward()  # type: ignore[no-untyped-call]
+        total += loss.detach() * len(clips)
+    with fitting(1, model.backbone):  # parts take nothing off what the optimizer keeps
+        progress.optimizer.step()
+    progress.schedule.step()
+    return total
 
 
 def micro_batches(batch: npt.NDArray[np.int64], size: int | None) -> Iterator[npt.NDArray[np.int64]]:
