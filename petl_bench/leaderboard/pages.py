@@ -108,7 +108,7 @@ CSV_COLUMNS = (
 def _section(report: Data) -> str:
     lines = [f"## {escaped(title(report))}", "", conditions(report), "", _scores(report), "", _parameters(report), ""]
     if any(row["profile"] for row in report["rows"]):
-        lines += [_costs(report), "", f"Costs: {'; '.join(READING)}.", ""]
+        lines += [_costs(report), "", f"{'; '.join(READING)}.", ""]
     lines += [f"- {escaped(note)}" for note in notes(report)]
     return "\n".join(lines) + "\n"
 

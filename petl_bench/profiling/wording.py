@@ -25,24 +25,20 @@ READING = (
 
 
 def cost_list(profile: Data) -> list[list[str]]:
-    """Names and values of all that was measured."""
+    """Names and values of what was measured."""
     costs = profile["costs"]
-    step, added = costs["step_split_share"], costs["step_memory_bytes"]
-    split = ", ".join(f"{part} {100 * share:.0f}%" for part, share in step.items())
-    return [
-        ["forward pass", f"{figure(costs['forward_gflops_per_clip'])} GFLOPs per clip"],
-        ["forward and backward", f"{figure(costs['training_gflops_per_clip'])} GFLOPs per clip"],
-        ["training", f"{figure(costs['training_clips_per_second'])} clips/s"],
+    split = ", ".join(f"{part} {100 * share:.0f}%" for part, share in costs["step_split_share"].items())
+    forward, training = (figure(costs[f"{passes}_gflops_per_clip"]) for passes in ("forward", "training"))
+    lines = [
+        ["forward", f"{forward} GFLOPs per clip"],
+        ["training", f"{training} GFLOPs per clip, {figure(costs['training_clips_per_second'])} clips/s"],
         ["inference", f"{figure(costs['inference_clips_per_second'])} clips/s"],
-        ["training step", f"{figure(costs['step_ms'])} ms: {split}"],
-        *(
-            [["peak memory", f"{megabytes(costs['peak_memory_bytes'])} MB, {megabytes(added)} of it for steps"]]
-            if added is not None
-            else []
-        ),
-        ["of the peak", f"{COSTS['of peak'](profile)} of {figure(costs['matmul_gflops_per_second'])} GFLOP/s"],
-        ["measured on", measured_on(profile)],
+        ["step", f"{figure(costs['step_ms'])} ms: {split}"],
+        ["memory", f"{megabytes(costs['peak_memory_bytes'])} MB, {megabytes(costs['step_memory_bytes'])} by steps"],
+        ["of peak", f"{COSTS['of peak'](profile)} of {figure(costs['matmul_gflops_per_second'])} GFLOP/s"],
+        ["on", measured_on(profile)],
     ]
+    return [line for line in lines if line[0] != "memory" or costs["peak_memory_bytes"] is not None]
 
 
 def measured_on(profile: Data) -> str:

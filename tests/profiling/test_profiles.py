@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +14,7 @@ from petl_bench.leaderboard.board import board, read_tables
 from petl_bench.leaderboard.pages import json_text, markdown
 from petl_bench.leaderboard.web.details import details_of
 from petl_bench.leaderboard.web.page import html_text
-from petl_bench.profiling.profiles import path_of, read_profiles, write_profile
+from petl_bench.profiling.profiles import FOLDER, path_of, read_profiles, write_profile
 from petl_bench.results import ResultsTree
 from petl_bench.upkeep import Done, merge, prune
 from tests.leaderboard.trees import plant, study_of
@@ -93,9 +94,9 @@ def test_the_page_lists_costs_among_the_details() -> None:
     keys = {row["method"]: row["config_key"] for row in reports[0]["rows"]}
     details = details_of(tables, tree.run_folders(), keys.values())
     assert details[keys["linear"]]["cost"] is None
-    assert ["forward pass", "0.125 GFLOPs per clip"] in details[keys["lora"]]["cost"]
+    assert ["forward", "0.125 GFLOPs per clip"] in details[keys["lora"]]["cost"]
     step = "200 ms: data 10%, forward 40%, backward 45%, optimizer 5%"
-    assert ["training step", step] in details[keys["lora"]]["cost"]
+    assert ["step", step] in details[keys["lora"]]["cost"]
     assert step in html_text(reports, details)
 
 
@@ -121,6 +122,10 @@ def test_merge_copies_profiles_that_are_missing_and_prune_leaves_them() -> None:
     assert len(there) == 2
     assert merge(ResultsTree(ROOT), other).changes == []
     assert prune(other) == Done()
+    left_over = other.root / FOLDER / ".half-written"
+    left_over.touch()
+    os.utime(left_over, (0, 0))
+    assert prune(other).changes == [f"abandoned: {left_over}"]
     assert len(other.run_folders()) == 10
 
 
