@@ -20,13 +20,14 @@ def matmul_gflops_per_second(device: str, precision: Precision, threads: int, re
     torch.set_num_threads(threads)
     place = torch.device(device)
     side = SIDES[place.type]
-    ones = torch.ones(side, side, dtype=DTYPES[precision], device=place)
-    torch.mm(ones, ones)
+    values = torch.rand(side, side, generator=torch.Generator(place).manual_seed(0), device=place)
+    matrix = values.to(DTYPES[precision])  # of zeros or ones a GPU that is short of power multiplies more
+    torch.mm(matrix, matrix)
     seconds = []
     for _ in range(repeats):
         synchronise(place)
         started = time.perf_counter()
-        torch.mm(ones, ones)
+        torch.mm(matrix, matrix)
         synchronise(place)
         seconds.append(time.perf_counter() - started)
     return 2 * side**3 / median(seconds) / 1e9
