@@ -1,8 +1,9 @@
 """The results tree: each run a folder that exists whole or not at all. Free of torch.
 
 ``<root>/<benchmark>/<backbone>/<implementation>/<run_key>/`` holds ``run.json``, ``epochs.jsonl`` and
-``predictions.npz``; ``<root>/failed/<run_key>.<n>.json`` holds what went wrong. Trees can be copied and merged. Hidden
-folders hold what is under way: claims, checkpoints, run folders that are being written.
+``predictions.npz``; ``<root>/failed/<run_key>.<n>.json`` holds what went wrong, ``<root>/profiles`` what methods were
+measured to cost. Trees can be copied and merged. Hidden folders hold what is under way: claims, checkpoints, run
+folders that are being written.
 """
 
 from __future__ import annotations

@@ -90,6 +90,16 @@ class RunSpec(Settings):
         del keyed["fold"], keyed["seed"]
         return digest(keyed)
 
+    def cost_key(self) -> str:
+        """The key of what a clip costs to compute: weights, method, switches, precision, input and output sizes.
+
+        Clips, recipe and batch size are left out.
+        """
+        keyed, features = self._keyed(), self.data.features
+        sizes = {"frames": features.frames, "bins": features.bins, "class_count": self.data.class_count}
+        parts = {part: keyed[part] for part in ("backbone", "method", "switches")}
+        return digest({**parts, **sizes, "precision": self.training.precision})
+
     def _keyed(self) -> dict[str, Any]:
         keyed: dict[str, Any] = canonical(self)
         method = keyed["method"]

@@ -14,6 +14,8 @@ from typing import Any
 
 from petl_bench.errors import UserError
 from petl_bench.files import write_atomically
+from petl_bench.profiling.profiles import FOLDER as PROFILES
+from petl_bench.profiling.profiles import read_profiles, write_profile
 from petl_bench.records import DamagedError, read_predictions, read_record
 from petl_bench.results import CHECKPOINTS, FAILED, UNFINISHED, ResultsTree
 
@@ -32,7 +34,8 @@ class Done:
 def merge(source: ResultsTree, target: ResultsTree, *, dry_run: bool = False) -> Done:
     """Copy the runs of ``source`` that ``target`` lacks or holds damaged; what is readable there stays.
 
-    Failures come along where neither tree has finished their run and ``target`` knows of none.
+    Failures come along where neither tree has finished their run and ``target`` knows of none, profiles where
+    ``target`` has none of their configuration.
     """
     done = Done()
     if not dry_run:
@@ -60,7 +63,19 @@ def merge(source: ResultsTree, target: ResultsTree, *, dry_run: bool = False) ->
             done.changes.append(f"failure {path.name} from {source.root}")
             if not dry_run:
                 write_atomically(target.root / FAILED / path.name, path.read_bytes())
+    _merge_profiles(source, target, done, dry_run=dry_run)
     return done
+
+
+def _merge_profiles(source: ResultsTree, target: ResultsTree, done: Done, *, dry_run: bool) -> None:
+    there, _ = read_profiles(target.root)
+    profiles, problems = read_profiles(source.root)
+    done.remarks += [f"not copied: {problem}" for problem in problems]
+    for key, profile in profiles.items():
+        if key not in there:
+            done.changes.append(f"profile {key} from {source.root}")
+            if not dry_run:
+                write_profile(target.root, profile)
 
 
 def prune(tree: ResultsTree, *, dry_run: bool = False) -> Done:
@@ -71,7 +86,7 @@ def prune(tree: ResultsTree, *, dry_run: bool = False) -> Done:
     now = time.time()
     doomed = [
         ("abandoned", path)
-        for pattern in (f"{UNFINISHED}/*", f"{CHECKPOINTS}/.*", f"{FAILED}/.*")
+        for pattern in (f"{UNFINISHED}/*", f"{CHECKPOINTS}/.*", f"{FAILED}/.*", f"{PROFILES}/.*")
         for path in sorted(tree.root.glob(pattern))
         if now - path.lstat().st_mtime > ABANDONED_AFTER
     ]

@@ -117,3 +117,23 @@ def test_names_order_and_places_are_no_part_of_the_keys(tmp_path: Path) -> None:
     (run,) = plan_of(replace(TINY, methods=(str(card),)))[0]
     assert run.method == "another_name"
     assert run.key == keys["lora"]
+
+
+def test_what_a_clip_costs_is_blind_to_clips_and_recipe_but_not_to_sizes_and_switches() -> None:
+    assert spec().cost_key() == "d6e27268b4ffc25c"
+    same = [
+        spec(fold=2, seed=1),
+        spec(data=spec().data.model_copy(update={"fingerprint": "0"})),
+        spec(training=spec().training.model_copy(update={"batch_size": 4, "epochs": 1})),
+    ]
+    assert {other.cost_key() for other in same} == {spec().cost_key()}
+    features = {"features": Features(frames=501)}
+    others = [
+        spec(backbone="0" * 16),
+        spec(data=spec().data.model_copy(update=features)),
+        spec(data=spec().data.model_copy(update={"class_count": 51})),
+        spec(training=spec().training.model_copy(update={"precision": "bf16"})),
+        spec(switches=Switches(train_norms=False)),
+        spec(method=spec().method.model_copy(update={"hyperparameters": {"reduction_rate": 48}})),
+    ]
+    assert len({other.cost_key() for other in [spec(), *others]}) == 1 + len(others)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -13,6 +13,27 @@ from petl_bench.errors import UserError
 if TYPE_CHECKING:
     from petl_bench.execution import Execution
 
+Methods = Annotated[str, typer.Option(help="Method cards, card paths or path.py:Class, between commas.")]
+Dataset = Annotated[str, typer.Option(help="Benchmark card or card path.")]
+BackboneName = Annotated[
+    str | None, typer.Option(help="mini, a checkpoint folder or a hub name. [default: the benchmark card's]")
+]
+DataDir = Annotated[Path | None, typer.Option(help="Folder of the data set. [default: $PETL_BENCH_DATA/<benchmark>]")]
+BatchSize = Annotated[int | None, typer.Option(help="Batch size. [default: the benchmark card's]")]
+PrecisionName = Annotated[Literal["fp32", "bf16"], typer.Option(help="fp32, or bf16 autocast.")]
+ProfileName = Annotated[
+    Literal["corrected", "published"], typer.Option(help="All switches as they should be, or as the paper's code.")
+]
+SwitchValues = Annotated[
+    list[str] | None, typer.Option("--switch", metavar="NAME=VALUE", help="One switch; may be repeated.")
+]
+Limit = Annotated[
+    int | None, typer.Option(min=1, help="At most this many clips per class in every fold or list (a trial run).")
+]
+SettingValues = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="NAME.KEY=VALUE", help="Override a card's value; may be repeated."),
+]
 Results = Annotated[Path, typer.Option(help="Results folder.", show_default=True)]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Device = Annotated[str, typer.Option(help="cpu, cuda (every GPU), cuda:0,cuda:2 or auto.")]

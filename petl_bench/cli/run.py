@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
 from petl_bench.cli._options import (
     AllowParts,
     AllowPickle,
+    BackboneName,
+    BatchSize,
     CheckpointEvery,
+    DataDir,
+    Dataset,
     Device,
     Executor,
     GradientCheckpointing,
     Jobs,
+    Limit,
+    Methods,
+    PrecisionName,
+    ProfileName,
     Results,
+    SettingValues,
+    SwitchValues,
     read_execution,
     read_names,
     read_numbers,
@@ -23,36 +33,23 @@ from petl_bench.cli._options import (
 
 
 def run(
-    methods: Annotated[str, typer.Option(help="Method cards, card paths or path.py:Class, between commas.")],
-    dataset: Annotated[str, typer.Option(help="Benchmark card or card path.")],
-    backbone: Annotated[
-        str | None, typer.Option(help="mini, a checkpoint folder or a hub name. [default: the benchmark card's]")
-    ] = None,
-    data_dir: Annotated[
-        Path | None, typer.Option(help="Folder of the data set. [default: $PETL_BENCH_DATA/<benchmark>]")
-    ] = None,
+    methods: Methods,
+    dataset: Dataset,
+    backbone: BackboneName = None,
+    data_dir: DataDir = None,
     results: Results = Path("results"),
     seeds: Annotated[str, typer.Option(help="Base seeds, as in 0,1,2 or 0-2; a test wants three.")] = "0",
     folds: Annotated[str | None, typer.Option(help="Test folds, as in 1,2 or 1-3. [default: all]")] = None,
     epochs: Annotated[int | None, typer.Option(help="Epochs. [default: the benchmark card's]")] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Batch size. [default: the benchmark card's]")] = None,
+    batch_size: BatchSize = None,
     lr: Annotated[float | None, typer.Option(help="Peak learning rate. [default: each method card's]")] = None,
-    precision: Annotated[Literal["fp32", "bf16"], typer.Option(help="fp32, or bf16 autocast.")] = "fp32",
+    precision: PrecisionName = "fp32",
     device: Device = "auto",
     jobs: Jobs = 1,
-    profile: Annotated[
-        Literal["corrected", "published"], typer.Option(help="All switches as they should be, or as the paper's code.")
-    ] = "corrected",
-    switches: Annotated[
-        list[str] | None, typer.Option("--switch", metavar="NAME=VALUE", help="One switch; may be repeated.")
-    ] = None,
-    limit: Annotated[
-        int | None, typer.Option(min=1, help="At most this many clips per class in every fold or list (a trial run).")
-    ] = None,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="NAME.KEY=VALUE", help="Override a card's value; may be repeated."),
-    ] = None,
+    profile: ProfileName = "corrected",
+    switches: SwitchValues = None,
+    limit: Limit = None,
+    settings: SettingValues = None,
     force: Annotated[bool, typer.Option("--force", help="Train finished runs again and replace them.")] = False,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Try runs again that failed before.")] = False,
     checkpoint_every: CheckpointEvery = None,

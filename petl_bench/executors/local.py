@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import threading
@@ -22,6 +21,7 @@ from pydantic import TypeAdapter
 from petl_bench.errors import UserError
 from petl_bench.executors.base import Executor, Judge
 from petl_bench.executors.worker import STOPPING_SECONDS, Orders
+from petl_bench.exit_codes import ExitCodes
 from petl_bench.plan import PlannedRun
 from petl_bench.work import Result, Task, file_failure
 
@@ -58,7 +58,7 @@ class Local(Executor):
         self._events: SimpleQueue[tuple[Seat, subprocess.Popen[str], dict[str, Any]]] = SimpleQueue()
         self._deaths: Counter[str] = Counter()
         self._false_starts = 0
-        self._kills_before = _kills_for_memory()
+        self._exit_codes = ExitCodes()
 
     def prepare(self, runs: Iterable[PlannedRun]) -> None:
         """Start workers, which take a while, and meanwhile make what they need."""
@@ -136,7 +136,7 @@ class Local(Executor):
 
     def _after_death(self, seat: Seat, task: Task, code: int, again: deque[Task]) -> Result | None:
         """What becomes of a task whose worker ended: it is tried again, or failed where it was the second time."""
-        cause = self._cause(code)
+        cause = self._exit_codes.cause(code)
         if not seat.begun:
             self._false_starts += 1
             if self._false_starts >= MOST_FALSE_STARTS:
@@ -153,15 +153,6 @@ class Local(Executor):
         error = WorkerDiedError(f"its worker ended twice, the second time {cause}")
         error.add_note("\n".join(["the last that the worker said:", *seat.last_lines]))
         return file_failure(self.tree, task.run, error)
-
-    def _cause(self, code: int) -> str:
-        if code >= 0:
-            return f"with exit code {code}"
-        name = signal.Signals(-code).name
-        kills, self._kills_before = self._kills_before, _kills_for_memory()
-        if name == "SIGKILL" and self._kills_before > kills:
-            return "by SIGKILL: the kernel killed it for memory"
-        return f"by {name}"
 
     def _start(self, seat: Seat) -> None:
         """Start a worker in a session of its own: an interrupt from the terminal is for this process alone."""
@@ -223,12 +214,3 @@ def worker_environment(threads: int) -> dict[str, str]:
 def _stream(pipe: IO[str] | None) -> IO[str]:
     assert pipe is not None
     return pipe
-
-
-def _kills_for_memory() -> int:
-    """How often the kernel has killed a process for memory since the machine started; 0 where it does not say."""
-    with suppress(OSError, ValueError):
-        for line in Path("/proc/vmstat").read_text("ascii").splitlines():
-            if line.startswith("oom_kill "):
-                return int(line.split()[1])
-    return 0

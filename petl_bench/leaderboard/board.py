@@ -15,18 +15,23 @@ from petl_bench.leaderboard.names import Namer
 from petl_bench.leaderboard.pages import title
 from petl_bench.leaderboard.report import Data, report
 from petl_bench.leaderboard.tables import Across, Table, make_tables
+from petl_bench.profiling.profiles import read_profiles
 from petl_bench.records import read_failure
 from petl_bench.results import ResultsTree
 
 
 def read_tables(results: Path, across: Across | None = None) -> tuple[list[Table], list[str]]:
-    """All tables of a results folder, and a line for every run that cannot be read. Raises UserError: no folder."""
+    """All tables of a results folder, and a line for every run and profile that cannot be read.
+
+    Raises UserError where there is no folder.
+    """
     folder = results.expanduser()
     if not folder.is_dir():
         raise UserError(f"--results {results}: no such folder; `petl-bench run` makes one")
     runs, problems = read_runs(ResultsTree(folder))
-    tables, without_rows = make_tables(runs, Namer(), across)
-    return tables, [*problems, *without_rows]
+    profiles, unread = read_profiles(folder)
+    tables, without_rows = make_tables(runs, Namer(), across, profiles)
+    return tables, [*problems, *unread, *without_rows]
 
 
 def with_methods(tables: Sequence[Table], names: Sequence[str], benchmark: str | None, results: Path) -> list[Table]:

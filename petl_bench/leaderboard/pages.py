@@ -12,6 +12,7 @@ from tabulate import tabulate
 
 from petl_bench.leaderboard.names import visible
 from petl_bench.leaderboard.report import Data
+from petl_bench.profiling.wording import COSTS, READING, measured_on
 from petl_bench.switches import Switches, describe_switches
 
 ROLES = ("adapter", "bias", "norm", "backbone", "head")
@@ -106,6 +107,8 @@ CSV_COLUMNS = (
 
 def _section(report: Data) -> str:
     lines = [f"## {escaped(title(report))}", "", conditions(report), "", _scores(report), "", _parameters(report), ""]
+    if any(row["profile"] for row in report["rows"]):
+        lines += [_costs(report), "", f"{'; '.join(READING)}.", ""]
     lines += [f"- {escaped(note)}" for note in notes(report)]
     return "\n".join(lines) + "\n"
 
@@ -173,6 +176,19 @@ def _parameters(report: Data) -> str:
                 "all but head": thousands(row["adapted_parameters"]),
                 "share": f"{100 * row['share']:.2f}%",
                 "as published": thousands(row["published_count"]),
+            }
+            for row in report["rows"]
+        ]
+    )
+
+
+def _costs(report: Data) -> str:
+    return _table(
+        [
+            {
+                "costs": escaped(row["method"]),
+                **{head: cell(row["profile"]) if row["profile"] else "-" for head, cell in COSTS.items()},
+                "measured on": escaped(measured_on(row["profile"])) if row["profile"] else "-",
             }
             for row in report["rows"]
         ]

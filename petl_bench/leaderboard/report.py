@@ -94,6 +94,7 @@ def _row(row: Row, table: Table, comparisons: Comparisons | None) -> Data:
         "published_count": info.published_count,
         "seconds": number(round(median(run.record.run_info.total_time for run in row.runs), 2)),
         "config_key": first.run_info.config_key,
+        "profile": row.profile.model_dump(mode="json") if row.profile else None,
         "published": [
             reference.model_dump(exclude={"benchmark"})
             for reference in (row.name.card.reference if row.name.card else ())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -14,6 +14,7 @@ from petl_bench.canonical import canonical, digest, flat
 from petl_bench.errors import UserError
 from petl_bench.index import NOT_FINITE, Clips, IndexedRun
 from petl_bench.leaderboard.names import Name, Namer, visible
+from petl_bench.profiling.profiles import Profile
 from petl_bench.runspec import RunSpec
 from petl_bench.stats.outcomes import pseudo_values
 from petl_bench.stats.scores import RunScores, Scores, collect
@@ -24,11 +25,12 @@ Across = Literal["backbone", "switches"]
 
 @dataclass(frozen=True)
 class Row:
-    """One configuration: its name, its runs, and one score per test clip and run."""
+    """One configuration: its name, its runs, one score per test clip and run, and its profile where there is one."""
 
     name: Name
     runs: tuple[IndexedRun, ...]
     scores: Scores
+    profile: Profile | None = None
 
 
 @dataclass(frozen=True)
@@ -104,16 +106,20 @@ class Table:
 
 
 def make_tables(
-    runs: Iterable[IndexedRun], namer: Namer, across: Across | None = None
+    runs: Iterable[IndexedRun],
+    namer: Namer,
+    across: Across | None = None,
+    profiles: Mapping[str, Profile] | None = None,
 ) -> tuple[list[Table], list[str]]:
     """All tables of a set of runs, by benchmark, backbone and conditions; and a line for every one without rows.
 
-    ``across`` a condition, rows that differ in it share a table, and their names say which they have.
+    ``across`` a condition, rows that differ in it share a table, and their names say which they have. ``profiles`` are
+    given by cost key.
     """
     by_conditions: dict[tuple[str, str, str], list[IndexedRun]] = defaultdict(list)
     for run in runs:
         by_conditions[_conditions(run, across)].append(run)
-    tables = [_table(group, namer, across) for _, group in sorted(by_conditions.items())]
+    tables = [_table(group, namer, across, profiles or {}) for _, group in sorted(by_conditions.items())]
     empty = [problem for table in tables if not table.rows for problem in table.problems]
     return [table for table in tables if table.rows], empty
 
@@ -142,7 +148,7 @@ def _suffix(run: IndexedRun, across: Across | None) -> str:
     return ""
 
 
-def _table(runs: Sequence[IndexedRun], namer: Namer, across: Across | None) -> Table:
+def _table(runs: Sequence[IndexedRun], namer: Namer, across: Across | None, profiles: Mapping[str, Profile]) -> Table:
     by_config: dict[str, list[IndexedRun]] = defaultdict(list)
     for run in runs:
         by_config[run.record.run_info.config_key].append(run)
@@ -155,7 +161,8 @@ def _table(runs: Sequence[IndexedRun], namer: Namer, across: Across | None) -> T
             name = Name(f"{name.text} [{key[:6]}]", True)
         taken.add(name.text)
         try:
-            rows.append(Row(name, tuple(its), scores_of(name.text, its)))
+            profile = profiles.get(its[0].record.spec.cost_key())
+            rows.append(Row(name, tuple(its), scores_of(name.text, its), profile))
         except (UserError, ValueError) as error:
             problems.append(f"{name.text} is left out: {error}")
     return Table(tuple(sorted(rows, key=lambda row: row.name.text)), tuple(problems))

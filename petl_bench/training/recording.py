@@ -51,17 +51,10 @@ def train_info_of(
     parts: int | None,
 ) -> TrainInfo:
     """Counts and metrics of a run whose method is still attached."""
-    roles = backbone.parameters_by_role()
-    trainable = sum(roles.values())
-    surplus = method.published_surplus(backbone.geometry)
     train_time = sum(epoch["train_time"] for epoch in progress.logs)
     device = next(backbone.parameters()).device
     return TrainInfo(
-        num_trainable_params=trainable,
-        num_total_params=backbone.total_parameters(),
-        parameters=roles,
-        redundant_parameters=backbone.redundant_parameters(),
-        published_count=trainable - roles["head"] - backbone.trained_in_final_norm() + surplus,
+        **counts_of(method, backbone),
         best_epoch=progress.best.epoch,
         tested_epoch=tested_epoch,
         train_time=train_time,
@@ -73,6 +66,20 @@ def train_info_of(
             "test": evaluate(predictions.test_logits, predictions.test_targets),
         },
     )
+
+
+def counts_of(method: Method, backbone: Backbone) -> dict[str, Any]:
+    """Parameters of a backbone that the method is attached to, under their names in a record."""
+    roles = backbone.parameters_by_role()
+    trainable = sum(roles.values())
+    surplus = method.published_surplus(backbone.geometry)
+    return {
+        "num_trainable_params": trainable,
+        "num_total_params": backbone.total_parameters(),
+        "parameters": roles,
+        "redundant_parameters": backbone.redundant_parameters(),
+        "published_count": trainable - roles["head"] - backbone.trained_in_final_norm() + surplus,
+    }
 
 
 def predictions_of(

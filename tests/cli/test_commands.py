@@ -294,7 +294,16 @@ def test_env_names_versions_and_folders(command: Command) -> None:
 
 
 @pytest.mark.parametrize(
-    "verb", [["ls"], ["ls", "backbones"], ["show", "conformer"], ["--help"], ["run", "--help"], ["data", "--help"]]
+    "verb",
+    [
+        ["ls"],
+        ["ls", "backbones"],
+        ["show", "conformer"],
+        ["--help"],
+        ["run", "--help"],
+        ["profile", "--help"],
+        ["data", "--help"],
+    ],
 )
 def test_quick_verbs_import_no_torch(verb: list[str]) -> None:
     code = "import sys\nfrom petl_bench.cli import main\ntry: main()\nfinally: print('torch' in sys.modules, 'pandas' in sys.modules)"

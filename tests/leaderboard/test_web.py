@@ -18,9 +18,11 @@ from selenium.webdriver.support.ui import Select, WebDriverWait
 from petl_bench.leaderboard.board import read_tables, reports_of
 from petl_bench.leaderboard.web.details import details_of
 from petl_bench.leaderboard.web.page import html_text
+from petl_bench.profiling.profiles import write_profile
 from petl_bench.results import ResultsTree
 from petl_bench.switches import PROFILES
 from tests.leaderboard.trees import plant, study_of
+from tests.profiling.example import example
 
 Page = webdriver.Chrome
 
@@ -92,6 +94,18 @@ def head(board: WebElement, key: str) -> WebElement:
 
 def overflow(page: Page) -> int:
     return int(page.execute_script("return document.documentElement.scrollWidth - innerWidth"))  # type: ignore[no-untyped-call]
+
+
+def test_what_was_profiled_stands_among_the_details(chrome: Page, tmp_path: Path) -> None:
+    runs = study_of({"linear": 0.3, "lora": 0.7}, seeds=1)
+    tree = plant(tmp_path / "results", *runs)
+    write_profile(tree.root, example(runs[0].record.spec.cost_key()))
+    page = show(chrome, tree.root, tmp_path)
+    for name, figures in (("linear", 1), ("lora", 0)):
+        page.find_element(By.CSS_SELECTOR, f"tr[data-method={name}] button.name").click()
+        opened = page.find_element(By.CSS_SELECTOR, f"tr[data-method={name}] + tr.detail")
+        assert opened.text.count("0.125 GFLOPs per clip") == figures
+        assert len(opened.find_elements(By.XPATH, ".//h3[.='Cost']")) == figures
 
 
 def test_a_table_per_conditions_the_best_first(page: Page) -> None:

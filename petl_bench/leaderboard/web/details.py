@@ -16,6 +16,7 @@ from petl_bench.leaderboard.folds import read_epochs
 from petl_bench.leaderboard.names import Namer, as_text
 from petl_bench.leaderboard.report import Data
 from petl_bench.leaderboard.tables import Row, Table
+from petl_bench.profiling.wording import cost_list
 
 MOST_EPOCHS = 60
 """Points of a curve; of more epochs as many are shown, evenly spaced, the last among them."""
@@ -32,6 +33,7 @@ def details_of(tables: Sequence[Table], folders: Mapping[str, Path], keys: Colle
             "curves": _curves(row.runs, folders),
             **_settings(row),
             **_made(row),
+            "cost": cost_list(row.profile.model_dump(mode="json")) if row.profile else None,
         }
         for table in tables
         for row in table.rows

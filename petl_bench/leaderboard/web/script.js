@@ -107,6 +107,7 @@ function fill(row, cell, detail) {
     ),
   );
   parts.append(part("Optimizer, code", pairs([...Object.entries(detail.optimizer), ["code", detail.code]])));
+  if (detail.cost) parts.append(part("Cost", pairs(detail.cost)));
   const memory = detail.peak_memory_mb === null ? [] : [["peak memory", `${detail.peak_memory_mb} MB`]];
   const made = [
     ["runs made", detail.made],

@@ -1,0 +1,1 @@
+"""What methods cost: operations, speed and memory of a training step, measured and kept."""
