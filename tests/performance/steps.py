@@ -20,6 +20,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+import petl_bench  # noqa: F401  (lets transformers import torchaudio beside a torch without CUDA)
+
 PUBLISHED = "published"
 CONTENDERS = (PUBLISHED, "fp32", "bf16")
 
@@ -52,8 +54,6 @@ def save_base(folder: Path) -> None:
     """An AST of base size with random weights."""
     import torch
     from transformers import ASTConfig, ASTModel
-
-    import petl_bench  # noqa: F401  (lets transformers import torchaudio beside a torch without CUDA)
 
     torch.manual_seed(0)
     ASTModel(ASTConfig()).save_pretrained(folder)
@@ -98,8 +98,6 @@ def ask(process: subprocess.Popen[str]) -> dict[str, Any]:
 
 def serve(arguments: argparse.Namespace) -> None:
     import torch
-
-    import petl_bench  # noqa: F401
 
     torch.set_num_threads(arguments.threads)
     step = published(arguments) if arguments.serve == PUBLISHED else ours(arguments)
