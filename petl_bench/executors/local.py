@@ -29,7 +29,6 @@ MOST_FALSE_STARTS = 3
 """Workers in a row that may end before they begin a run."""
 LINES_KEPT = 40
 """Of what a worker said last, for the failure record of a run that took the worker with it."""
-MEMORY_SETTINGS = {"MALLOC_TRIM_THRESHOLD_": str(2**36), "MALLOC_MMAP_THRESHOLD_": str(2**30)}
 RESULTS: TypeAdapter[Result] = TypeAdapter(Result)
 
 
@@ -206,9 +205,8 @@ class Local(Executor):
 
 
 def worker_environment(threads: int) -> dict[str, str]:
-    """Environment of a worker. glibc is told to keep memory between steps, which it would give back and fault in
-    anew; what the user has set stays."""
-    return {**MEMORY_SETTINGS, **os.environ, "OMP_NUM_THREADS": str(threads)}
+    """Environment of a worker that is to use so many threads."""
+    return {**os.environ, "OMP_NUM_THREADS": str(threads)}
 
 
 def _stream(pipe: IO[str] | None) -> IO[str]:
