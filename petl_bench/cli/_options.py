@@ -44,6 +44,13 @@ CheckpointEvery = Annotated[
 GradientCheckpointing = Annotated[
     bool, typer.Option("--gradient-checkpointing", help="Compute activations twice instead of keeping them.")
 ]
+FrozenStates = Annotated[
+    bool,
+    typer.Option(
+        "--frozen-states/--no-frozen-states",
+        help="Compute once, and keep in the cache, what layers that a method leaves alone make of every clip.",
+    ),
+]
 AllowParts = Annotated[
     bool, typer.Option("--allow-parts", help="Where memory runs out, let BatchNorm see parts of a batch.")
 ]
@@ -60,6 +67,7 @@ def read_execution(
     checkpoint_every: int | None,
     gradient_checkpointing: bool,
     allow_parts: bool,
+    frozen_states: bool,
 ) -> Execution:
     """How runs are trained, from the options of that name. Raises UserError where a name is wrong."""
     from petl_bench.devices import find_devices
@@ -74,6 +82,7 @@ def read_execution(
         checkpoint_every=checkpoint_every,
         gradient_checkpointing=gradient_checkpointing,
         allow_parts=allow_parts,
+        frozen_states=frozen_states,
     )
 
 

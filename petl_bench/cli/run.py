@@ -17,6 +17,7 @@ from petl_bench.cli._options import (
     Dataset,
     Device,
     Executor,
+    FrozenStates,
     GradientCheckpointing,
     Jobs,
     Limit,
@@ -55,6 +56,7 @@ def run(
     checkpoint_every: CheckpointEvery = None,
     gradient_checkpointing: GradientCheckpointing = False,
     allow_parts: AllowParts = False,
+    frozen_states: FrozenStates = True,
     allow_pickle: AllowPickle = False,
     executor: Executor = "local",
 ) -> None:
@@ -92,7 +94,9 @@ def run(
     from petl_bench.workbench import Workbench, opening_of
 
     tree = ResultsTree(results.expanduser())
-    execution = read_execution(executor, device, jobs, checkpoint_every, gradient_checkpointing, allow_parts)
+    execution = read_execution(
+        executor, device, jobs, checkpoint_every, gradient_checkpointing, allow_parts, frozen_states
+    )
     workbench = Workbench.open(opening_of(request, choice), execution.devices[0])
     plan = make_plan(request, choice, workbench.subject)
 

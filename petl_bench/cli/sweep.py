@@ -14,6 +14,7 @@ from petl_bench.cli._options import (
     CheckpointEvery,
     Device,
     Executor,
+    FrozenStates,
     GradientCheckpointing,
     Jobs,
     Results,
@@ -61,6 +62,7 @@ def sweep(
     checkpoint_every: CheckpointEvery = None,
     gradient_checkpointing: GradientCheckpointing = False,
     allow_parts: AllowParts = False,
+    frozen_states: FrozenStates = True,
     allow_pickle: AllowPickle = False,
     executor: Executor = "local",
 ) -> None:
@@ -98,7 +100,9 @@ def sweep(
         f"{name} {_listed(value)}" for name, value in vars(given).items() if value is not None and name not in UNMARKED
     ]
     said = ", ".join([*["its quick version"] * small, *mark])
-    execution = read_execution(executor, device, jobs, checkpoint_every, gradient_checkpointing, allow_parts)
+    execution = read_execution(
+        executor, device, jobs, checkpoint_every, gradient_checkpointing, allow_parts, frozen_states
+    )
     page = out / (file.name + "-quick" * small + "-varied" * bool(mark))
     if study.search is not None:
         from petl_bench.cli._search import Asked, run_search

@@ -21,7 +21,7 @@ from petl_bench.plan import PlannedRun
 from petl_bench.training import frozen
 from petl_bench.training.run import attached, train_run
 from petl_bench.workbench import Workbench
-from tests.studies import TINY, plan_of
+from tests.studies import TINY, Command, plan_of
 
 LAST_TWO = ("conformer.placement.layers=last:2",)
 WHOLE = Execution(frozen_states=False)
@@ -117,6 +117,24 @@ def test_a_run_from_frozen_states_is_the_run(method: str, settings: tuple[str, .
         assert one["train_loss"] == pytest.approx(other["train_loss"], rel=1e-4)
     np.testing.assert_allclose(kept.predictions.test_logits, whole.predictions.test_logits, atol=2e-3)
     assert len(list((cache_folder() / "states").glob("*.npy"))) == 1
+
+
+def test_states_can_be_left_unused(command: Command) -> None:
+    arguments = [
+        "run",
+        "--methods",
+        "linear",
+        "--dataset",
+        "synthetic",
+        "--epochs",
+        "1",
+        "--limit",
+        "2",
+        "--folds",
+        "1",
+    ]
+    assert command(*arguments, "--no-frozen-states", "--executor", "in_process")[0] == 0
+    assert not (cache_folder() / "states").exists()
 
 
 def test_states_are_made_once_for_all_folds_seeds_and_rates(monkeypatch: pytest.MonkeyPatch) -> None:
