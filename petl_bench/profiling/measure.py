@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import torch
 
 from petl_bench.backbones.base import Backbone
+from petl_bench.backbones.half import halve_frozen
 from petl_bench.benchmarks.splits import Split
 from petl_bench.plan import PlannedRun
 from petl_bench.profiling.flops import forward_flops, training_flops
@@ -63,6 +64,8 @@ def measure(order: Order) -> Profile:
     method = attached(planned, backbone)
     backbone.to(workbench.device)
     gflops = _count(backbone, inputs, split)
+    if spec.training.precision == "bf16":
+        halve_frozen(backbone)
 
     def timed(clips: int) -> Timings:
         return _time(spec, backbone, Steps(spec, backbone, inputs, split, clips), order.repeats)

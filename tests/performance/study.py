@@ -40,6 +40,7 @@ def main() -> None:
     parser.add_argument("--data-dir", type=Path, required=True)
     parser.add_argument("--epochs", type=int, default=4)
     parser.add_argument("--repeats", type=int, default=2)
+    parser.add_argument("--precision", default="fp32", help="of petl-bench; the reference is fp32")
     parser.add_argument("--studies", default="linear,all,last_two")
     arguments = parser.parse_args()
     torch.set_num_threads(os.cpu_count() or 1)
@@ -64,6 +65,7 @@ def report(name: str, arguments: argparse.Namespace, folder: Path) -> None:
             data_dir=arguments.data_dir,
             seeds=(at,),
             epochs=arguments.epochs,
+            precision=arguments.precision,
             settings=settings,
         )
         theirs, their_seconds = reference(request, layers)
@@ -73,7 +75,8 @@ def report(name: str, arguments: argparse.Namespace, folder: Path) -> None:
             for method, accuracies in found.items():
                 scores.setdefault(f"{method}, {side}", []).append(accuracies)
         print(f"{name}: reference {their_seconds:.0f} s, petl-bench {our_seconds:.0f} s: {ratios[-1]:.2f}x", flush=True)
-    print(f"{name}: {median(ratios):.2f}x ({min(ratios):.2f} to {max(ratios):.2f}), {arguments.epochs} epochs, 5 folds")
+    how = f"{arguments.epochs} epochs, 5 folds, petl-bench in {arguments.precision}"
+    print(f"{name}: {median(ratios):.2f}x ({min(ratios):.2f} to {max(ratios):.2f}), {how}")
     for who, repeats in scores.items():
         means = [100 * mean(accuracies) for accuracies in repeats]
         spread = f" +- {stdev(means):.2f} between seeds" if len(means) > 1 else ""
@@ -85,7 +88,8 @@ def twelve_layers(folder: Path) -> Path:
     from transformers import ASTConfig, ASTModel
 
     torch.manual_seed(0)
-    config = ASTConfig(hidden_size=192, num_attention_heads=3, intermediate_size=768, max_length=500)
+    sizes = {"hidden_size": 192, "num_attention_heads": 3, "intermediate_size": 768}
+    config = ASTConfig(**sizes, frequency_stride=16, time_stride=16, max_length=500)
     ASTModel(config).save_pretrained(folder)
     return folder
 
@@ -123,24 +127,19 @@ def clips_of(workbench: Workbench, indices: np.ndarray, frames: int) -> Clips:
 
 def command(request: Request, folder: Path) -> tuple[dict[str, list[float]], float]:
     """The same for ``petl-bench run``, from an empty cache and with a worker per core."""
-    arguments = ["run", "--methods", ",".join(request.methods), "--dataset", request.dataset]
-    arguments += [
-        "--backbone",
-        str(request.backbone),
-        "--data-dir",
-        str(request.data_dir),
-        "--jobs",
-        str(os.cpu_count()),
-    ]
-    arguments += [
-        "--epochs",
-        str(request.epochs),
-        "--seeds",
-        str(request.seeds[0]),
-        "--results",
-        str(folder / "results"),
-    ]
-    arguments += [part for setting in request.settings for part in ("--set", setting)]
+    flags = {
+        "methods": ",".join(request.methods),
+        "dataset": request.dataset,
+        "backbone": request.backbone,
+        "data-dir": request.data_dir,
+        "jobs": os.cpu_count(),
+        "epochs": request.epochs,
+        "seeds": request.seeds[0],
+        "precision": request.precision,
+        "results": folder / "results",
+    }
+    arguments = ["run", *(f"--{flag}={value}" for flag, value in flags.items())]
+    arguments += [f"--set={setting}" for setting in request.settings]
     environment = {**os.environ, "PETL_BENCH_CACHE": str(folder / "cache")}
     started = time.perf_counter()
     done = subprocess.run(
