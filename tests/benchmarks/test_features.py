@@ -18,6 +18,7 @@ from petl_bench.benchmarks.features import features_of, log_mel
 from petl_bench.card_files import find_card, read_card
 from petl_bench.cards import BenchmarkCard, Features
 from petl_bench.errors import UserError
+from petl_bench.execution import Execution
 from petl_bench.locations import cache_folder
 from tests.studies import TINY, Log, Study, plan_of
 
@@ -90,7 +91,7 @@ def test_a_damaged_cache_is_made_anew(monkeypatch: pytest.MonkeyPatch, tmp_path:
 
 def test_of_several_that_need_features_one_makes_them(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PETL_BENCH_CACHE", str(tmp_path))
-    monkeypatch.setattr("petl_bench.benchmarks.features.LOOK_SECONDS", 0.01)
+    monkeypatch.setattr("petl_bench.benchmarks.clip_table.LOOK_SECONDS", 0.01)
     card = read_card(find_card("benchmarks", "synthetic"), BenchmarkCard)
     dataset = open_dataset("synthetic", card, Path(), limit=1)
     made: list[int] = []
@@ -119,15 +120,16 @@ def test_an_interrupted_extraction_leaves_no_file(monkeypatch: pytest.MonkeyPatc
 
 def test_a_table_with_a_changed_byte_is_made_anew_and_never_used(study: Study) -> None:
     """The run ends in one line; the same command then has the result of an undamaged table."""
-    study.run(Log())
+    whole = Execution(executor="in_process", frozen_states=False)  # every clip is read
+    study.run(Log(), whole)
     kept = next(path.read_bytes() for path in study.tree.root.rglob("predictions.npz"))
     for table in (cache_folder() / "features").glob("*.npy"):
         content = bytearray(table.read_bytes())
         content[len(content) // 2 : len(content) // 2 + 100_000] = bytes(100_000)
         table.write_bytes(content)
-    with pytest.raises(UserError, match="was damaged and is removed: the same command makes the features anew"):
-        study.run(Log(), force=True)
-    assert study.run(Log(), force=True).trained == 1
+    with pytest.raises(UserError, match="was damaged and is removed: the same command makes it anew"):
+        study.run(Log(), whole, force=True)
+    assert study.run(Log(), whole, force=True).trained == 1
     assert next(path.read_bytes() for path in study.tree.root.rglob("predictions.npz")) == kept
     assert study.tree.failures() == {}
 
