@@ -21,7 +21,7 @@ from petl_bench.settings import assigned, check_targets, parse_value, put, resol
 from petl_bench.switches import PROFILES, Profile, Switches
 
 if TYPE_CHECKING:
-    from petl_bench.backbones.base import Geometry
+    from petl_bench.backbones.sites import Geometry
 
 
 @dataclass(frozen=True)

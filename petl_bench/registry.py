@@ -189,7 +189,9 @@ BACKBONES: Registry[Any] = Registry(
     "petl_bench.backbones",
     "petl_bench.backbones",
     "petl_bench.backbones.base:Backbone",
-    support=frozenset({"base", "resolve", "recompute", "pickled", "pretrain", "pretraining", "untouched", "half"}),
+    support=frozenset(
+        {"base", "resolve", "recompute", "pickled", "pretrain", "pretraining", "untouched", "half", "sites"}
+    ),
 )
 LAYOUTS: Registry[Any] = Registry(
     "layout",

@@ -14,7 +14,8 @@ from transformers import ASTConfig, ASTModel, AttentionInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.utils import logging as transformers_logging
 
-from petl_bench.backbones.base import Backbone, Description, Geometry, KeysValues, LayerSite, ModelSite
+from petl_bench.backbones.base import Backbone
+from petl_bench.backbones.sites import Description, Geometry, KeysValues, LayerSite, ModelSite
 from petl_bench.canonical import digest
 from petl_bench.errors import UserError, one_line
 

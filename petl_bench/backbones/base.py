@@ -1,108 +1,20 @@
-"""Backbone: a frozen pretrained model, the sites a method may touch, and the way back to the loaded state."""
+"""Backbone: a frozen pretrained model, what a method puts on it, and the way back to the loaded state."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Protocol, get_args
+from typing import Any, ClassVar, Literal, get_args
 
 import torch
 from torch import Tensor, nn
 
-from petl_bench.errors import UserError
+from petl_bench.backbones.sites import Description, Geometry, KeysValues, LayerSite, ModelSite, Removable, Site
 
 Role = Literal["adapter", "bias", "norm", "head", "backbone"]
 METHOD_ROLES = ("adapter", "bias", "norm")
 """Roles that a method gives; the others are given here."""
-LayerSite = Literal["layer_in", "mhsa", "ffn", "q", "k", "v", "o", "fc1", "fc2", "norm_mhsa", "norm_ffn"]
-ModelSite = Literal["patch_embedding", "tokens_in", "norm_final"]
-KeysValues = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
-
-
-@dataclass(frozen=True)
-class Geometry:
-    """Sizes that methods and the planner depend on; ``patch`` is the patch side in frames and mel bins."""
-
-    hidden_size: int
-    intermediate_size: int
-    layers: int
-    heads: int
-    bins: int
-    patch: int
-    special_tokens: tuple[str, ...] = ("cls", "distillation")
-    """Names of the tokens that stand before the patches."""
-
-    def check_features(self, frames: int, bins: int) -> None:
-        """Raise UserError where the model cannot take features of this shape."""
-        if bins != self.bins:
-            raise UserError(f"features.bins = {bins}: this backbone takes {self.bins} mel bins")
-        if frames < self.patch:
-            raise UserError(f"features.frames = {frames}: this backbone needs at least {self.patch} frames")
-
-
-@dataclass(frozen=True)
-class Description:
-    """What is known of a backbone before it is loaded. ``note`` is shown under every table ("random weights")."""
-
-    geometry: Geometry
-    fingerprint: str
-    note: str = ""
-
-
-class Removable(Protocol):
-    """Something put on a model that can be taken off again, a hook for example."""
-
-    def remove(self) -> None: ...
-
-
-class Site:
-    """A place in the model where hidden states pass: the input and the output of one module.
-
-    Attachments to a site apply in the order they were made. A module that returns a tuple is seen through: its first
-    element is the output.
-    """
-
-    def __init__(self, name: str, module: nn.Module, handles: list[Removable]) -> None:
-        self.name = name
-        self.module = module
-        self._handles = handles
-
-    def __str__(self) -> str:
-        return self.name
-
-    @property
-    def in_features(self) -> int:
-        """Width of the input, at a site that is a linear map."""
-        return self._linear().in_features
-
-    @property
-    def out_features(self) -> int:
-        """Width of the output, at a site that is a linear map."""
-        return self._linear().out_features
-
-    def on_input(self, change: Callable[[Tensor], Tensor]) -> None:
-        """Replace the module's input x by ``change(x)``."""
-
-        def hook(module: nn.Module, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
-            return (change(arguments[0]), *arguments[1:])
-
-        self._handles.append(self.module.register_forward_pre_hook(hook))
-
-    def on_output(self, change: Callable[[Tensor, Tensor], Tensor]) -> None:
-        """Replace the module's output y by ``change(x, y)``, with x the module's input."""
-
-        def hook(module: nn.Module, arguments: tuple[Any, ...], output: Any) -> Any:
-            if isinstance(output, tuple):
-                return (change(arguments[0], output[0]), *output[1:])
-            return change(arguments[0], output)
-
-        self._handles.append(self.module.register_forward_hook(hook))
-
-    def _linear(self) -> nn.Linear:
-        assert isinstance(self.module, nn.Linear), f"{self.name} is not a linear map"
-        return self.module
 
 
 class Backbone(nn.Module):

@@ -13,8 +13,8 @@ import torch
 from transformers import ASTConfig, ASTModel
 
 from petl_bench.backbones.ast import AST, ATTENTION
-from petl_bench.backbones.base import Description
 from petl_bench.backbones.mini import HERE, verify
+from petl_bench.backbones.sites import Description
 
 WEIGHTS_SEED = 2104_01778
 

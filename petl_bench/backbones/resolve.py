@@ -10,7 +10,8 @@ from huggingface_hub import constants, snapshot_download
 from huggingface_hub.errors import HfHubHTTPError
 
 from petl_bench.backbones import pickled
-from petl_bench.backbones.base import Backbone, Description
+from petl_bench.backbones.base import Backbone
+from petl_bench.backbones.sites import Description
 from petl_bench.canonical import digest
 from petl_bench.errors import AbsentError, UserError, nearest, one_line
 from petl_bench.registry import BACKBONES

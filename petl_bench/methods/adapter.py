@@ -8,7 +8,8 @@ from typing import Annotated, ClassVar
 from pydantic import PositiveInt
 from torch import nn
 
-from petl_bench.backbones.base import Backbone, Geometry
+from petl_bench.backbones.base import Backbone
+from petl_bench.backbones.sites import Geometry
 from petl_bench.canonical import Introduced
 from petl_bench.methods.base import Method, MethodConfig
 from petl_bench.methods.placement import NORM_BEFORE, Placement, select_layers

@@ -11,7 +11,8 @@ from petl_bench.canonical import Introduced
 from petl_bench.switches import Switches
 
 if TYPE_CHECKING:
-    from petl_bench.backbones.base import Backbone, Geometry, LayerSite, ModelSite
+    from petl_bench.backbones.base import Backbone
+    from petl_bench.backbones.sites import Geometry, LayerSite, ModelSite
 
 Pooling = Literal["mean", "cls", "cls+dist", "prompts"]
 POOLED: dict[Pooling, frozenset[str]] = {

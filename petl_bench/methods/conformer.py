@@ -8,7 +8,7 @@ import torch
 from pydantic import Field, PositiveInt
 from torch import nn
 
-from petl_bench.backbones.base import Geometry
+from petl_bench.backbones.sites import Geometry
 from petl_bench.canonical import Introduced
 from petl_bench.methods.adapter import AdapterConfig, AdapterMethod
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from petl_bench.backbones.base import Backbone, Geometry
+from petl_bench.backbones.base import Backbone
+from petl_bench.backbones.sites import Geometry
 from petl_bench.methods.base import Method, MethodConfig
 from petl_bench.methods.placement import Layers, select_layers
 

@@ -9,7 +9,8 @@ import torch
 from pydantic import Field, PositiveFloat, PositiveInt, field_validator
 from torch import nn
 
-from petl_bench.backbones.base import Backbone, Geometry, Site
+from petl_bench.backbones.base import Backbone
+from petl_bench.backbones.sites import Geometry, Site
 from petl_bench.canonical import Introduced
 from petl_bench.methods.base import Method, MethodConfig
 from petl_bench.methods.placement import Layers, select_layers

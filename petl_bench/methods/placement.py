@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, model_validator
 from torch import nn
 
-from petl_bench.backbones.base import LayerSite, Site
+from petl_bench.backbones.sites import LayerSite, Site
 
 ALIASES = {"pfeiffer": "ffn", "houlsby": "both"}
 NORM_BEFORE: dict[LayerSite, LayerSite] = {"mhsa": "norm_mhsa", "ffn": "norm_ffn"}

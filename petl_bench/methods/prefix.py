@@ -8,7 +8,8 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from petl_bench.backbones.base import Backbone, Geometry
+from petl_bench.backbones.base import Backbone
+from petl_bench.backbones.sites import Geometry
 from petl_bench.methods.base import Method, MethodConfig
 from petl_bench.methods.placement import Layers, select_layers
 from petl_bench.methods.prompt import Tokens

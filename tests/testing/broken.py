@@ -9,7 +9,8 @@ import torch
 from pydantic import field_validator
 from torch import Tensor, nn
 
-from petl_bench.backbones.base import Backbone, Geometry
+from petl_bench.backbones.base import Backbone
+from petl_bench.backbones.sites import Geometry
 from petl_bench.methods.base import Method, MethodConfig
 
 

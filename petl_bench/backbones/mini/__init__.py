@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from petl_bench.backbones.ast import AST
-from petl_bench.backbones.base import Description
+from petl_bench.backbones.sites import Description
 from petl_bench.errors import UserError
 
 HERE = Path(__file__).parent
