@@ -63,6 +63,8 @@ class Workbench:
     dataset: Dataset
     source: BackboneSource
     device: torch.device
+    tables: dict[Path, ClipTable] = field(default_factory=dict)
+    """Frozen states that are open, by file: a clip is compared when it is first used in a process."""
     _kept: dict[Hashable, Any] = field(default_factory=dict)
 
     @classmethod

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -107,7 +106,7 @@ def _split(dataset: str | None) -> tuple[str, ...]:
 
 def _chosen(tables: Sequence[Table], names: Sequence[str], baseline: str | None, results: Path) -> list[Table]:
     """The tables that hold two or more of the named rows (all that equal a card, where none is named), cut to them."""
-    from petl_bench.leaderboard.board import with_methods
+    from petl_bench.leaderboard.board import of_cards, with_methods
     from petl_bench.stats.engine import incompleteness
 
     asked = tuple(dict.fromkeys([*names, *([baseline] if baseline else [])]))
@@ -115,8 +114,7 @@ def _chosen(tables: Sequence[Table], names: Sequence[str], baseline: str | None,
         tables = with_methods(tables, asked, None, results)
     else:
         with_methods(tables, asked, None, results)
-        shown = [tuple(row for row in t.rows if not row.name.variant or row.name.text == baseline) for t in tables]
-        tables = [replace(table, rows=rows) for table, rows in zip(tables, shown, strict=True)]
+        tables = of_cards(tables, baseline)
     chosen = [
         table
         for table in tables

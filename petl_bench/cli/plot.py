@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -93,7 +92,7 @@ def _tables(
 
     Raises UserError where a name is wrong.
     """
-    from petl_bench.leaderboard.board import read_tables, with_methods
+    from petl_bench.leaderboard.board import of_cards, read_tables, with_methods
 
     asked = tuple(dict.fromkeys([*names, *([baseline] if baseline else [])]))
     tables, problems = read_tables(results)
@@ -103,9 +102,7 @@ def _tables(
         raise UserError(f"--dataset {dataset}: no runs{nearest(dataset, there)}; there are {', '.join(sorted(there))}")
     tables = with_methods(every, asked, dataset, results)
     if not names:
-        tables = every
-        shown = [tuple(row for row in t.rows if not row.name.variant or row.name.text == baseline) for t in tables]
-        tables = [replace(table, rows=rows) for table, rows in zip(tables, shown, strict=True) if rows]
+        tables = [table for table in of_cards(every, baseline) if table.rows]
     if baseline is not None:
         tables = [table for table in tables if baseline in {row.name.text for row in table.rows}]
     return tables, problems

@@ -81,6 +81,14 @@ def reports_of(tables: Sequence[Table], *, every: bool = False) -> tuple[list[Da
     return reports, problems
 
 
+def of_cards(tables: Sequence[Table], baseline: str | None) -> list[Table]:
+    """Tables cut to the rows that equal a card, and the baseline whatever it is."""
+    return [
+        replace(table, rows=tuple(row for row in table.rows if not row.name.variant or row.name.text == baseline))
+        for table in tables
+    ]
+
+
 def titles(tables: Sequence[Table]) -> list[str]:
     """What each table is called beside the others: benchmark, backbone, profile, and in what it differs from them."""
     shown: list[Data] = [

@@ -11,12 +11,12 @@ from pydantic import BaseModel
 
 from petl_bench.canonical import flat
 from petl_bench.cards import BenchmarkCard, MethodCard, Optimizer
-from petl_bench.leaderboard.names import Name, as_text
+from petl_bench.leaderboard.names import Name, as_text, said_by
 from petl_bench.leaderboard.pages import ranges
 from petl_bench.leaderboard.report import benchmark_card
 from petl_bench.leaderboard.tables import Row, Table
 from petl_bench.records import RunRecord
-from petl_bench.settings import parse_value, settings_of_card
+from petl_bench.settings import parse_value
 from petl_bench.switches import Switches, profile_of
 
 OF_BENCHMARK = ("protocol", "features", "augment")
@@ -94,11 +94,9 @@ def _of_benchmark(record: RunRecord, card: BenchmarkCard) -> dict[str, Any]:
 
 def _of_method(record: RunRecord, card: MethodCard | None) -> dict[str, Any]:
     """What the runs had otherwise than their card says now, of the optimizer too."""
-    info, method = record.meta_info, record.spec.method
-    resolved, given = flat(method.hyperparameters), info.method_info.get("settings", {})
-    said = settings_of_card(card, info.dataset_info["name"], info.model_info["name"]) if card else {}
-    of_optimizer = {key: said.pop(key) for key in list(said) if key in Optimizer.model_fields}
-    usual = Optimizer.model_validate({**(card.optimizer.model_dump() if card else {}), **of_optimizer})
+    resolved = flat(record.spec.method.hyperparameters)
+    given = record.meta_info.method_info.get("settings", {})
+    said, usual = said_by(card, record) if card else ({}, Optimizer())
     found = {
         key: resolved[key]
         for key in dict.fromkeys([*given, *said])

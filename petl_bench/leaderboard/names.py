@@ -74,15 +74,21 @@ def _equals(card: MethodCard, record: RunRecord) -> bool:
     if implementation != method.implementation:
         return False
     info = record.meta_info
-    said = settings_of_card(card, info.dataset_info["name"], info.model_info["name"])
-    of_optimizer = {key: said.pop(key) for key in list(said) if key in Optimizer.model_fields}
-    optimizer = Optimizer.model_validate({**card.optimizer.model_dump(), **of_optimizer})
+    said, optimizer = said_by(card, record)
     if optimizer != record.spec.training.optimizer:
         return False
     given, resolved = info.method_info.get("settings", {}), flat(method.hyperparameters)
     if info.method_info and given.keys() - said.keys():
         return False
     return all(as_text(value) == as_text(given.get(key, resolved.get(key))) for key, value in said.items())
+
+
+def said_by(card: MethodCard, record: RunRecord) -> tuple[dict[str, Any], Optimizer]:
+    """What a card says for a run's benchmark and backbone: settings by dotted key, and the optimizer."""
+    info = record.meta_info
+    said = settings_of_card(card, info.dataset_info["name"], info.model_info["name"])
+    of_optimizer = {key: said.pop(key) for key in list(said) if key in Optimizer.model_fields}
+    return said, Optimizer.model_validate({**card.optimizer.model_dump(), **of_optimizer})
 
 
 def as_text(value: Any) -> str:

@@ -56,14 +56,29 @@ def frozen_states(spec: RunSpec, backbone: Backbone, layers: int, inputs: Inputs
     if layers == 0:
         return None
     norm = plain_final_norm(backbone) if layers == backbone.geometry.layers else None
+    path = _path(spec, backbone, layers, norm is not None, inputs)
+    if path not in inputs.tables or not path.exists():  # made in another process, or removed by one
+        inputs.tables.pop(path, None)
+        table = _table(path, spec, backbone, layers, norm, inputs)
+        if table is None:
+            return None
+        inputs.tables[path] = table
+    with suppress(OSError):
+        path.touch()  # used last
+    return FrozenStates(inputs.tables[path], layers, norm)
+
+
+def _table(
+    path: Path, spec: RunSpec, backbone: Backbone, layers: int, norm: nn.LayerNorm | None, inputs: Inputs
+) -> ClipTable | None:
+    """The table in a file, made where it is not there; None where there is no room for it."""
     with torch.inference_mode(), precision_of(spec, inputs.device):
         sample = _states(backbone, inputs.features(np.zeros(1, dtype=np.int64)), layers, norm)
     shape = (len(inputs.table), *sample.shape[1:])
-    path = _path(spec, backbone, layers, norm is not None, inputs)
     try:
         if open_table(path, shape) is None and not _make_room(path, 4 * int(np.prod(shape))):
             return None
-        table = made_once(
+        return made_once(
             path, lambda: open_table(path, shape), lambda: _make(path, shape, spec, backbone, layers, norm, inputs)
         )
     except (OSError, UserError):
@@ -72,9 +87,6 @@ def frozen_states(spec: RunSpec, backbone: Backbone, layers: int, inputs: Inputs
         if is_out_of_memory(error):
             return None
         raise
-    with suppress(OSError):
-        path.touch()  # used last
-    return FrozenStates(table, layers, norm)
 
 
 def _states(backbone: Backbone, features: Tensor, layers: int, norm: nn.LayerNorm | None) -> Tensor:

@@ -20,6 +20,7 @@ class Inputs:
     def __init__(self, spec: RunSpec, workbench: Workbench, split: Split) -> None:
         self.dataset = workbench.dataset
         self.table = workbench.features(spec.data.features)
+        self.tables = workbench.tables
         self.targets = torch.from_numpy(workbench.dataset.targets)
         self.device = workbench.device
         self.mean, std = normalisation(spec, workbench, split)

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import matplotlib as mpl
-import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from petl_bench.errors import UserError
 from petl_bench.leaderboard.differences import differences
-from petl_bench.leaderboard.figures.style import STYLE, Wanted, add_legend, headed, lines_of, wrapped
+from petl_bench.leaderboard.figures.style import STYLE, Wanted, add_legend, headed, lines_of, reach, wrapped
 from petl_bench.leaderboard.pages import p_value
 from petl_bench.leaderboard.report import Data
 from petl_bench.leaderboard.tables import Table
@@ -39,7 +38,9 @@ def draw(table: Table, wanted: Wanted) -> Iterator[tuple[str, Figure]]:
             panel.axvspan(-wanted.margin, wanted.margin, color="#009E73", alpha=0.12, lw=0)
         for at, row in enumerate(rows):
             colour, marker = VERDICTS.get(_word(row), VERDICTS[""])
-            panel.errorbar(100 * row["difference"], at, xerr=_reach(row), fmt=marker, ms=5, capsize=2, color=colour)
+            panel.errorbar(
+                100 * row["difference"], at, xerr=reach(row, "difference"), fmt=marker, ms=5, capsize=2, color=colour
+            )
             words.text(0, at, _said(row), va="center", fontsize=8, family="monospace")
         panel.set_yticks(range(len(rows)), wrapped(names))
         panel.set_ylim(-0.7, len(rows) - 0.3)
@@ -65,12 +66,6 @@ def _name(row: Data, wanted: Wanted) -> str:
 def _word(row: Data) -> str:
     """``better``, ``worse``, or another verdict."""
     return str(row["verdict"]).partition(":")[0].partition(" ")[0]
-
-
-def _reach(row: Data) -> np.ndarray | None:
-    if row["low"] is None:
-        return None
-    return 100 * np.array([[row["difference"] - row["low"]], [row["high"] - row["difference"]]])
 
 
 def _said(row: Data) -> str:

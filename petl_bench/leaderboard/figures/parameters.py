@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from petl_bench.errors import UserError
-from petl_bench.leaderboard.figures.style import COLOURS, STYLE, Wanted, headed, label_points
+from petl_bench.leaderboard.figures.style import COLOURS, STYLE, Wanted, headed, label_points, reach
 from petl_bench.leaderboard.pages import thousands
 from petl_bench.leaderboard.report import Data, report
 from petl_bench.leaderboard.tables import Table
@@ -37,7 +37,7 @@ def draw(table: Table, wanted: Wanted) -> Iterator[tuple[str, Figure]]:
         for x, row in zip(across, rows, strict=True):
             look: dict[str, Any] = {"color": COLOURS[1] if row["on_front"] else COLOURS[0]}
             look |= {"markerfacecolor": "white"} if row["incomplete"] else {}
-            panel.errorbar(x, 100 * row["score"], yerr=_reach(row), fmt="o", ms=5, capsize=2, lw=1, **look)
+            panel.errorbar(x, 100 * row["score"], yerr=reach(row, "score"), fmt="o", ms=5, capsize=2, lw=1, **look)
         front = sorted((_x(row, none), 100 * row["score"]) for row in rows if row["on_front"])
         panel.step([x for x, _ in front], [y for _, y in front], where="post", lw=1.2, color=COLOURS[1], zorder=1)
         panel.margins(y=0.12)
@@ -57,9 +57,3 @@ def draw(table: Table, wanted: Wanted) -> Iterator[tuple[str, Figure]]:
 def _x(row: Data, none: float) -> float:
     """Where a count stands on a logarithmic axis; 0 a decade below all others."""
     return float(row["adapted_parameters"] or none)
-
-
-def _reach(row: Data) -> list[list[float]] | None:
-    if row["low"] is None:
-        return None
-    return [[100 * (row["score"] - row["low"])], [100 * (row["high"] - row["score"])]]

@@ -6,11 +6,20 @@ from collections.abc import Iterator
 from typing import Any
 
 import matplotlib as mpl
-import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from petl_bench.leaderboard.figures.style import COLOURS, MARKERS, STYLE, Wanted, add_legend, headed, lines_of, wrapped
+from petl_bench.leaderboard.figures.style import (
+    COLOURS,
+    MARKERS,
+    STYLE,
+    Wanted,
+    add_legend,
+    headed,
+    lines_of,
+    reach,
+    wrapped,
+)
 from petl_bench.leaderboard.report import report
 from petl_bench.leaderboard.tables import Table
 
@@ -36,7 +45,7 @@ def draw(table: Table, wanted: Wanted) -> Iterator[tuple[str, Figure]]:
                 score = 100 * run.record.train_info.metrics["test"][metric]
                 panel.plot(score, height, **_look(fold), ms=4, alpha=0.7, ls="", mew=0)
             if row["low"] is not None:
-                ends = 100 * np.array([[row["score"] - row["low"]], [row["high"] - row["score"]]])
+                ends = reach(row, "score")
                 panel.errorbar(100 * row["score"], at, xerr=ends, fmt="|", ms=16, color="0.15", capsize=3, lw=1)
         panel.set_yticks(range(len(order)), wrapped(names))
         panel.set_ylim(-0.7, len(order) - 0.3)

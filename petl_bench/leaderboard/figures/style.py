@@ -10,12 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
+import numpy as np
+import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.transforms import Bbox
 
 from petl_bench.files import whole_file
+from petl_bench.leaderboard.report import Data
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 """Okabe and Ito's, which colour-blind readers can tell apart."""
@@ -72,6 +75,13 @@ def add_legend(figure: Figure, handles: Sequence[Any], width: float) -> None:
     longest = max(len(str(handle.get_label())) for handle in handles)
     columns = max(1, min(len(handles), 5, int(width * LETTERS_PER_INCH / (longest + 6))))
     figure.legend(handles=list(handles), loc="outside lower center", ncols=columns, fontsize=8)
+
+
+def reach(row: Data, key: str) -> npt.NDArray[np.float64] | None:
+    """How far a row's interval reaches below and above its value ``key``, in points, ``[2, 1]``; None without one."""
+    if row["low"] is None:
+        return None
+    return 100 * np.array([[row[key] - row["low"]], [row["high"] - row[key]]])
 
 
 def plain(text: str) -> str:
