@@ -25,3 +25,8 @@ class Execution(BaseModel):
     gradient_checkpointing: bool = False
     frozen_states: bool = True
     allow_parts: bool = False
+
+    @property
+    def workers(self) -> int:
+        """Processes that train at the same time."""
+        return self.jobs * len(self.devices)

@@ -121,8 +121,7 @@ class Backbone(nn.Module):
                 f"redundant: '{unknown[0]}' is no parameter of '{name}'; there are {', '.join(parameters)}"
             )
         self.attachments[name] = module
-        self._assign(module, role)
-        names = self._names()
+        names = self._assign(module, role)
         self.redundant.update(names[id(parameters[parameter])] for parameter in redundant)
 
     def add_head(self, classes: int, pooled: tuple[int, ...] | None = None) -> None:
@@ -241,10 +240,12 @@ class Backbone(nn.Module):
             parameter.requires_grad_(True)
             self.roles[name] = role
 
-    def _assign(self, module: nn.Module, role: Role) -> None:
+    def _assign(self, module: nn.Module, role: Role) -> dict[int, str]:
+        """Give a module's parameters a role; the names of all parameters, to spare looking for them again."""
         names = self._names()
         for parameter in module.parameters():
             self.roles[names[id(parameter)]] = role
+        return names
 
     def _names(self) -> dict[int, str]:
         """The one name of every parameter by its identity, however many modules share it."""

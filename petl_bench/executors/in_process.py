@@ -13,7 +13,7 @@ class InProcess(Executor):
     """A run that ends the process ends the study."""
 
     def execute(self, tasks: Iterable[Task], judge: Judge | None = None) -> Iterator[tuple[Task, Result]]:
-        if len(self.execution.devices) * self.execution.jobs > 1:
+        if self.execution.workers > 1:
             raise UserError("executor in_process trains one run at a time: give one --device and no --jobs")
         for task in tasks:
             self.workbench.backbone(task.run.spec)

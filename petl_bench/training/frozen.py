@@ -8,7 +8,8 @@ the whole model, up to rounding: the clips of a batch are others.
 from __future__ import annotations
 
 import shutil
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,10 +49,12 @@ class FrozenStates:
         return backbone.classify(backbone.pool(backbone.from_hidden(states, self.layers)))
 
 
-def frozen_states(spec: RunSpec, backbone: Backbone, layers: int, inputs: Inputs) -> FrozenStates | None:
+def frozen_states(
+    spec: RunSpec, backbone: Backbone, layers: int, inputs: Inputs, workers: int = 1
+) -> FrozenStates | None:
     """The states behind so many untouched layers; None where there are none, or no room for them.
 
-    Made where they are not in the cache.
+    Made where they are not in the cache, with the threads of all ``workers``: the others wait for the same table.
     """
     if layers == 0:
         return None
@@ -59,7 +62,8 @@ def frozen_states(spec: RunSpec, backbone: Backbone, layers: int, inputs: Inputs
     path = _path(spec, backbone, layers, norm is not None, inputs)
     if path not in inputs.tables or not path.exists():  # made in another process, or removed by one
         inputs.tables.pop(path, None)
-        table = _table(path, spec, backbone, layers, norm, inputs)
+        with _threads_of(workers):
+            table = _table(path, spec, backbone, layers, norm, inputs)
         if table is None:
             return None
         inputs.tables[path] = table
@@ -87,6 +91,16 @@ def _table(
         if is_out_of_memory(error):
             return None
         raise
+
+
+@contextmanager
+def _threads_of(workers: int) -> Iterator[None]:
+    own = torch.get_num_threads()
+    torch.set_num_threads(own * workers)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(own)
 
 
 def _states(backbone: Backbone, features: Tensor, layers: int, norm: nn.LayerNorm | None) -> Tensor:

@@ -98,7 +98,7 @@ def _train_once(
             recompute_layers(backbone)
         if spec.training.precision == "bf16":
             halve_frozen(backbone)
-        model = Model(spec, backbone, inputs, frozen_states(spec, backbone, layers, inputs))
+        model = Model(spec, backbone, inputs, frozen_states(spec, backbone, layers, inputs, execution.workers))
 
         progress = fit(model, split, session)
         tested = progress.epoch
