@@ -85,6 +85,8 @@ class TrainInfo(Part):
     parts: Parts | None = None
     """How batches were accumulated that did not fit into memory; None where they did."""
     metrics: dict[Literal["validation", "test"], dict[str, float]]
+    readings: dict[str, tuple[float | None, ...]] = {}
+    """What a method shows of itself, by name: means over the test clips of every class; None for a class without."""
 
     @model_validator(mode="after")
     def _complete(self) -> TrainInfo:

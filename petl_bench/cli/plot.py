@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from petl_bench.leaderboard.tables import Table
 
 LONGEST_NAME = 100
-Kind = Literal["parameters", "differences", "runs", "confusion", "convergence"]
+Kind = Literal["parameters", "differences", "runs", "confusion", "convergence", "gates"]
 
 
 def plot(
@@ -24,7 +24,7 @@ def plot(
         typer.Argument(
             help="parameters: score against trained parameters. differences: forest plot, intervals, p-values. "
             "runs: every fold and seed. confusion: which classes are taken for which. convergence: loss and accuracy "
-            "by epoch."
+            "by epoch. gates: how gated methods weigh their adapters, by layer and class."
         ),
     ],
     methods: Annotated[

@@ -9,7 +9,7 @@ from pydantic import PositiveInt
 from torch import nn
 
 from petl_bench.backbones.base import Backbone
-from petl_bench.backbones.sites import Geometry
+from petl_bench.backbones.sites import Geometry, Site
 from petl_bench.canonical import Introduced
 from petl_bench.methods.base import Method, MethodConfig
 from petl_bench.methods.placement import NORM_BEFORE, Placement, select_layers
@@ -73,7 +73,11 @@ class AdapterMethod(Method):
                 site, adapter = backbone.site(location, layer), self.build(geometry)
                 name = f"{site}_{type(self).__name__.lower()}"
                 backbone.add(name, adapter, "adapter", redundant=self.redundant_parameters(geometry))
-                placement.connect(site, adapter)
+                self.connect(site, adapter)
+
+    def connect(self, site: Site, adapter: nn.Module) -> None:
+        """Put an adapter on its site."""
+        self.config.placement.connect(site, adapter)
 
     def expected_parameters(self, geometry: Geometry, total: int) -> int:
         sites = self._sites(geometry)

@@ -11,6 +11,8 @@ from petl_bench.canonical import Introduced
 from petl_bench.switches import Switches
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from petl_bench.backbones.base import Backbone
     from petl_bench.backbones.sites import Geometry, LayerSite, ModelSite
 
@@ -72,6 +74,13 @@ class Method(ABC):
     def starts_as_identity(self) -> bool:
         """Whether a backbone with this method attached, not yet trained, computes exactly what it did before."""
         return False
+
+    def readings(self) -> dict[str, Tensor]:
+        """What the last forward pass in evaluation showed of every clip, by name, each ``[batch]``; mostly nothing.
+
+        Their means over the test clips of every class go into the record.
+        """
+        return {}
 
     def expected_parameters(self, geometry: Geometry, total: int) -> int | None:
         """By formula: how many parameters train, without the head; None where the method states no formula.

@@ -32,7 +32,11 @@ class ConformerAdapter(nn.Module):
         self.up = nn.Linear(channels, hidden_size)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        gated = nn.functional.glu(self.down(x), dim=-1).transpose(1, 2)  # [batch, channels, tokens]
+        return self.from_projected(self.down(x))
+
+    def from_projected(self, projected: torch.Tensor) -> torch.Tensor:
+        """All that follows the first projection, ``[batch, tokens, 2 r] -> [batch, tokens, d]``."""
+        gated = nn.functional.glu(projected, dim=-1).transpose(1, 2)  # [batch, channels, tokens]
         padded = nn.functional.pad(gated, self.margins)
         local = nn.functional.silu(self.norm(self.depthwise(padded)))
         up: torch.Tensor = self.up(local.transpose(1, 2))
@@ -80,8 +84,12 @@ class Conformer(AdapterMethod):
             )
 
     def build(self, geometry: Geometry) -> nn.Module:
-        config = self.config
-        adapter = ConformerAdapter(geometry.hidden_size, self.channels(geometry), config.kernel_size, config.norm)
+        return self.started(
+            ConformerAdapter(geometry.hidden_size, self.channels(geometry), self.config.kernel_size, self.config.norm)
+        )
+
+    def started(self, adapter: ConformerAdapter) -> ConformerAdapter:
+        """A new adapter as the switch ``init`` wants it."""
         if self.switches.init == "zero":
             nn.init.zeros_(adapter.up.weight)
             nn.init.zeros_(adapter.up.bias)

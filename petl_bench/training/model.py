@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -46,8 +48,10 @@ class Model:
             return diagnose(self.backbone, self.inputs.features(clips, masks), updates)
 
     @torch.inference_mode()
-    def predict(self, clips: npt.NDArray[np.int64], updates: int) -> npt.NDArray[np.float32]:
-        """Logits ``[clips, classes]`` in eval mode, after so many updates.
+    def predict(
+        self, clips: npt.NDArray[np.int64], updates: int, look: Callable[[], None] | None = None
+    ) -> npt.NDArray[np.float32]:
+        """Logits ``[clips, classes]`` in eval mode, after so many updates; ``look`` is called after every batch.
 
         Where memory runs out, fewer clips are taken at a time: in eval mode no clip depends on another. Raises
         NotFiniteError.
@@ -66,6 +70,8 @@ class Model:
                 size //= 2
                 continue
             parts.append(logits.cpu())
+            if look is not None:
+                look()
             start += size
         together: npt.NDArray[np.float32] = torch.cat(parts).numpy()
         return together

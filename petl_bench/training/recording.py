@@ -19,6 +19,7 @@ from petl_bench.plan import PlannedRun
 from petl_bench.records import MetaInfo, Parts, Predictions, RunInfo, RunRecord, TrainInfo
 from petl_bench.training.memory import sees_batches
 from petl_bench.training.progress import Progress
+from petl_bench.training.readings import Readings
 from petl_bench.workbench import Workbench
 
 
@@ -49,6 +50,7 @@ def train_info_of(
     predictions: Predictions,
     train_clips: int,
     parts: int | None,
+    readings: Readings,
 ) -> TrainInfo:
     """Counts and metrics of a run whose method is still attached."""
     train_time = sum(epoch["train_time"] for epoch in progress.logs)
@@ -65,6 +67,7 @@ def train_info_of(
             "validation": evaluate(predictions.validation_logits, predictions.validation_targets),
             "test": evaluate(predictions.test_logits, predictions.test_targets),
         },
+        readings=readings.by_class(predictions.test_targets, predictions.test_logits.shape[1]),
     )
 
 

@@ -28,6 +28,7 @@ from petl_bench.training.inputs import Inputs
 from petl_bench.training.memory import is_out_of_memory, sees_batches, smaller_parts
 from petl_bench.training.model import Model, NotFiniteError
 from petl_bench.training.progress import Progress
+from petl_bench.training.readings import Readings
 from petl_bench.training.recording import predictions_of, record_of, surroundings, train_info_of
 from petl_bench.training.session import Listener, Session, Silence
 from petl_bench.workbench import Workbench
@@ -106,9 +107,13 @@ def _train_once(
             backbone.restore(progress.best.state)
             tested = progress.best.epoch
         updates = tested * batches_per_epoch(spec, split)
-        validation_logits, test_logits = (model.predict(part, updates) for part in (split.validation, split.test))
+        readings = Readings(method)
+        validation_logits = model.predict(split.validation, updates)
+        test_logits = model.predict(split.test, updates, readings.take)
         predictions = predictions_of(workbench, split, validation_logits, test_logits)
-        train_info = train_info_of(method, backbone, progress, tested, predictions, len(split.train), session.parts)
+        train_info = train_info_of(
+            method, backbone, progress, tested, predictions, len(split.train), session.parts, readings
+        )
     finally:
         backbone.detach()
         changed = workbench.give_back(backbone)

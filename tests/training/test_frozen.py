@@ -18,7 +18,7 @@ from petl_bench.errors import DamagedCacheError
 from petl_bench.execution import Execution
 from petl_bench.locations import cache_folder
 from petl_bench.plan import PlannedRun
-from petl_bench.training import frozen
+from petl_bench.training import state_tables
 from petl_bench.training.run import attached, train_run
 from petl_bench.workbench import Workbench
 from tests.studies import TINY, Command, plan_of
@@ -139,8 +139,8 @@ def test_states_can_be_left_unused(command: Command) -> None:
 
 def test_states_are_made_once_for_all_folds_seeds_and_rates(monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[Path] = []
-    make = frozen._make
-    monkeypatch.setattr(frozen, "_make", lambda path, *rest: (made.append(path), make(path, *rest)))
+    make = state_tables._make
+    monkeypatch.setattr(state_tables, "_make", lambda path, *rest: (made.append(path), make(path, *rest)))
     for request in (TINY, replace(TINY, seeds=(1,)), replace(TINY, folds=(2,)), replace(TINY, lr=0.1)):
         plan, workbench = plan_of(replace(request, methods=("linear",)))
         train_run(plan[0], workbench)
@@ -166,7 +166,7 @@ def test_what_changes_the_states_has_a_table_of_its_own(change: dict[str, object
 
 
 def test_without_room_or_a_cache_the_whole_model_runs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(frozen, "SHARE_OF_DISK", 0.0)
+    monkeypatch.setattr(state_tables, "SHARE_OF_DISK", 0.0)
     plan, workbench = plan_of(replace(TINY, methods=("linear",)))
     run = train_run(plan[0], workbench)
     assert "frozen_layers" not in run.record.meta_info.system_info
@@ -180,9 +180,9 @@ def test_the_longest_unused_tables_make_room(monkeypatch: pytest.MonkeyPatch, tm
         os.utime(folder / f"{name}.npy", (1e9 - age, 1e9 - age))
     usage = shutil.disk_usage(tmp_path)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=4 * 3500 - 3000))
-    assert frozen._make_room(folder / "wanted.npy", 1000)
+    assert state_tables._make_room(folder / "wanted.npy", 1000)
     assert sorted(path.name for path in folder.iterdir()) == ["new.npy", "old.npy"]
-    assert not frozen._make_room(folder / "wanted.npy", 10_000)
+    assert not state_tables._make_room(folder / "wanted.npy", 10_000)
     assert len(list(folder.iterdir())) == 2
 
 

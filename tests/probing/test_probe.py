@@ -1,0 +1,140 @@
+"""Probes: states by depth are the model's own, heads learn what is there, and the cards they write can be run."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from petl_bench.backbones.mini import Mini
+from petl_bench.errors import UserError
+from petl_bench.lookup import find_method
+from petl_bench.plan import choose
+from petl_bench.probing.card import card_text, layer_setting
+from petl_bench.probing.figure import curve
+from petl_bench.probing.heads import train_heads
+from petl_bench.probing.probe import Depth, Probe, probe
+from petl_bench.probing.states import pooled_by_depth
+from petl_bench.probing.study import study_text
+from petl_bench.sweeps.card import SweepCard
+from tests.studies import TINY, Command, plan_of
+
+
+def found(validation: list[float]) -> Probe:
+    depths = tuple(
+        Depth(layer=at - 1 if at else None, validation=score, test=score, low=score - 0.1, high=score + 0.1)
+        for at, score in enumerate(validation)
+    )
+    return Probe(benchmark="synthetic", backbone="mini", seeds=(0,), folds=(1, 2), epochs=5, lr=1e-3, depths=depths)
+
+
+def test_states_by_depth_are_what_the_layers_give_one_by_one() -> None:
+    backbone = Mini.load(None, 100)
+    before = backbone.condition()
+    features = torch.randn(3, 100, 128, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        states = pooled_by_depth(backbone, features)
+        for layers in range(backbone.geometry.layers + 1):
+            hidden = backbone.hidden(features, layers)
+            normalised = (hidden - hidden.mean(-1, keepdim=True)) / (
+                hidden.var(-1, unbiased=False, keepdim=True) + 1e-5
+            ).sqrt()
+            torch.testing.assert_close(states[:, layers], normalised.mean(1), atol=1e-5, rtol=1e-4)
+    assert backbone.condition() == before
+
+
+def test_heads_find_classes_where_they_are_and_nothing_where_there_is_noise() -> None:
+    plan, workbench = plan_of(replace(TINY, limit=None, epochs=10, lr=0.02))
+    spec, split = plan[0].spec, workbench.split(plan[0].spec)
+    targets = torch.from_numpy(workbench.dataset.targets)
+    generator = torch.Generator().manual_seed(0)
+    noise = torch.randn(len(targets), 1, 16, generator=generator)
+    signal = 10 * nn.functional.one_hot(targets, 16).float()[:, None] + noise
+    spec = spec.model_copy(update={"training": spec.training.model_copy(update={"batch_size": 16})})
+    outcome = train_heads(torch.cat([noise, signal], dim=1), targets, split, spec)
+    assert outcome.test[1].mean() == outcome.validation[1].mean() == 1.0
+    assert outcome.test[0].mean() < 0.4
+    alone = train_heads(signal, targets, split, spec)
+    assert alone.test.shape == (1, len(split.test))
+
+
+def test_depths_share_nothing_but_their_batches() -> None:
+    plan, workbench = plan_of(replace(TINY, epochs=3))
+    spec, split = plan[0].spec, workbench.split(plan[0].spec)
+    targets = torch.from_numpy(workbench.dataset.targets)
+    states = torch.randn(len(targets), 1, 8, generator=torch.Generator().manual_seed(0))
+    doubled = train_heads(torch.cat([states, 100 * states.flip(0)], dim=1), targets, split, spec)
+    other = train_heads(torch.cat([states, states], dim=1), targets, split, spec)
+    np.testing.assert_array_equal(doubled.test[0], other.test[0])
+
+
+def test_a_probe_of_the_last_layer_is_the_linear_method() -> None:
+    """Both are linear maps of the same states; of the method's recipe only the norm's own weights are beside them."""
+    from petl_bench.training.run import train_run
+
+    plan, workbench = plan_of(replace(TINY, limit=4, epochs=30, lr=0.02))
+    last = probe(plan, workbench).depths[-1]
+    trained = train_run(plan[0], workbench).record.train_info.metrics["test"]["accuracy"]
+    assert abs(last.test - trained) <= 0.1
+
+
+@pytest.mark.parametrize(("by", "layers"), [("accuracy", (1, 2, 4)), ("gain", (0, 1, 2))])
+def test_layers_are_chosen_on_validation_clips(by: str, layers: tuple[int, ...]) -> None:
+    assert found([0.1, 0.5, 0.7, 0.8, 0.6, 0.65]).most_useful(3, by) == layers  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", ["conformer", "bottleneck", "lora"])
+def test_its_cards_can_be_read_and_planned(name: str, tmp_path: Path) -> None:
+    result, method = found([0.1, 0.5, 0.7, 0.8, 0.6, 0.65, 0.6]), find_method(name)
+    card, study = tmp_path / f"{name}_probed.toml", tmp_path / "study.toml"
+    card.write_text(card_text(method, result, (1, 2, 3), "accuracy"))
+    request = replace(TINY, methods=(str(card), name))
+    choice = choose(request)
+    plan, _ = plan_of(request)
+    probed, whole = plan[0].spec.method.hyperparameters, plan[1].spec.method.hyperparameters
+    key = layer_setting(method)
+    place = probed["placement"] if key.startswith("placement") else probed
+    assert list(place["layers"]) == [1, 2, 3]
+    assert plan[0].spec.training == plan[1].spec.training
+    assert {k: v for k, v in probed.items() if k not in ("placement", "layers")} == {
+        k: v for k, v in whole.items() if k not in ("placement", "layers")
+    }
+    assert choice.methods[0].name == f"{name}_probed"
+    study.write_text(study_text(method, name, result, (1, 2, 3), "accuracy"))
+    import tomllib
+
+    sweep = SweepCard.model_validate(tomllib.loads(study.read_text()))
+    assert [arm.partition(":")[0] for arm in sweep.arms] == [
+        "probe", "first 3", "last 3", "random", "random", "all", "all, as many parameters",
+    ]  # fmt: skip
+
+
+def test_a_method_without_layers_is_refused() -> None:
+    with pytest.raises(UserError, match="no layers to choose"):
+        layer_setting(find_method("linear"))
+
+
+def test_the_curve_has_a_point_per_depth_and_marks_what_was_chosen() -> None:
+    panel = curve(found([0.1, 0.5, 0.7, 0.8]), (1, 2)).axes[0]
+    lines = {line.get_label(): line.get_ydata() for line in panel.lines}
+    assert list(lines["test"]) == pytest.approx([10, 50, 70, 80])
+    assert list(lines["chosen"]) == pytest.approx([70, 80])
+
+
+def test_the_command_writes_curve_numbers_and_cards(command: Command, tmp_path: Path) -> None:
+    arguments = ("probe", "--dataset", "synthetic", "--limit", "2", "--epochs", "2", "--folds", "1,2", "--results")
+    code, out, err = command(*arguments, tmp_path, "--layers", "2")
+    assert code == 0, err
+    folder = tmp_path / "probes" / "synthetic-mini"
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "conformer_probed.toml", "probe.json", "probe.png", "probe.svg", "probed_layers.toml",
+    ]  # fmt: skip
+    assert len(json.loads((folder / "probe.json").read_text())["depths"]) == 7
+    assert out.count(" *") == 2 + 1
+    code, out, err = command(*arguments, tmp_path, "--layers", "9")
+    assert (code, err.strip()) == (2, "petl-bench: --layers 9: the backbone has 6 layers")
