@@ -41,7 +41,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=4)
     parser.add_argument("--repeats", type=int, default=2)
     parser.add_argument("--precision", default="fp32", help="of petl-bench; the reference is fp32")
-    parser.add_argument("--studies", default="linear,all,last_two")
+    parser.add_argument("--studies", default="linear,all,last_two", help="these, or one of linear, lora, conformer")
     arguments = parser.parse_args()
     torch.set_num_threads(os.cpu_count() or 1)
     with tempfile.TemporaryDirectory() as folder:
@@ -51,7 +51,7 @@ def main() -> None:
 
 def report(name: str, arguments: argparse.Namespace, folder: Path) -> None:
     """Run both sides of a study in turn, and print ratios and accuracies."""
-    methods: Sequence[str] = ("linear", "lora", "conformer") if name == "all" else ("linear",)
+    methods: Sequence[str] = ("linear", "lora", "conformer") if name == "all" else (name,)
     backbone, settings, layers = "mini", UNMASKED, None
     if name == "last_two":
         methods, backbone, layers = ("conformer",), str(twelve_layers(folder / "twelve")), (10, 11)
