@@ -19,7 +19,7 @@ def frequency_rows(geometry: Geometry) -> int:
 
 def as_grid(patches: Tensor, rows: int) -> Tensor:
     """``[batch, rows * columns, channels]``, row after row -> ``[batch, channels, rows, columns]``."""
-    return patches.transpose(1, 2).unflatten(2, (rows, -1))
+    return patches.transpose(1, 2).reshape(len(patches), patches.shape[2], rows, -1)
 
 
 def as_tokens(grid: Tensor) -> Tensor:

@@ -19,8 +19,8 @@ SMALLEST_STEP, LARGEST_STEP = 1e-3, 1e-1
 class LinearRecurrence(torch.autograd.Function):
     """h[t] = a[t] h[t-1] + b[t] with h[-1] = 0, ``[time, ...]`` each, elementwise.
 
-    Time is cut into about sqrt(T) parts of about sqrt(T) steps: all parts go on at once, each from 0, then what the part
-    before ends with is carried into the next. Backward is the same recurrence from the end. Keeps a and h alone.
+    Time is cut into about sqrt(T) parts of about sqrt(T) steps: all parts go on at once, each from 0, then what a part
+    ends with is carried into the next. Backward is the same recurrence from the end. Only a and h are kept for it.
     """
 
     @staticmethod
@@ -30,7 +30,7 @@ class LinearRecurrence(torch.autograd.Function):
         return h
 
     @staticmethod
-    @once_differentiable  # type: ignore[misc, untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor]:
         a, h = ctx.saved_tensors
         following = torch.cat([a[1:], torch.zeros_like(a[:1])])
@@ -44,9 +44,9 @@ def recurrence(a: Tensor, b: Tensor) -> Tensor:
     time = len(a)
     steps = math.isqrt(time - 1) + 1
     parts = -(-time // steps)
-    missing = [0, 0] * (a.dim() - 1) + [0, parts * steps - time]
-    decay = nn.functional.pad(a, missing).unflatten(0, (parts, steps)).clone()
-    h = nn.functional.pad(b, missing).unflatten(0, (parts, steps)).clone()
+    decay, h = (x.new_zeros(parts * steps, *x.shape[1:]) for x in (a, b))
+    decay[:time], h[:time] = a, b
+    decay, h = (x.view(parts, steps, *x.shape[1:]) for x in (decay, h))
     for step in range(1, steps):
         h[:, step].addcmul_(decay[:, step], h[:, step - 1])
         decay[:, step].mul_(decay[:, step - 1])

@@ -14,7 +14,7 @@ from petl_bench.methods.bottleneck import bottleneck_parameters, new_bottleneck
 
 
 class DenseMixture(nn.Module):
-    """Every token's sum of all experts, weighted by a softmax of a linear router: ``[batch, tokens, d] -> the same``."""
+    """A token's sum of all experts, weighted by a softmax of a linear router: ``[batch, tokens, d] -> the same``."""
 
     def __init__(self, experts: list[nn.Module], hidden_size: int, *, released: bool) -> None:
         super().__init__()

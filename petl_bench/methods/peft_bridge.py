@@ -1,7 +1,7 @@
 """``peft:NAME``: the tuners of Hugging Face peft that wrap linear maps, as methods.
 
 A tuner replaces modules of the model by its own, which hold the old ones; ``detach`` puts these back. Its settings are
-the fields of its configuration in peft, whose defaults apply, beside ``targets`` and ``layers`` in this project's names.
+the fields of its configuration in peft, with peft's defaults, beside ``targets`` and ``layers`` in names of this project.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal, cast, get_args, get_origin
 
 import torch
 from pydantic import Field, create_model, field_validator
-from torch import Tensor, nn
+from torch import nn
 
 from petl_bench.backbones.base import Backbone
 from petl_bench.backbones.sites import Geometry, LayerSite
@@ -43,11 +43,15 @@ PROMPTS = {
 
 REFUSED = {
     "adalora": "its ranks are allocated by calls from a training loop of its own; lora and peft:lora have a fixed rank",
+    "lily": "its router takes a mean over all clips of a batch, so that a prediction depends on the clips beside it",
     "ln_tuning": "it tunes norms, not linear maps: use layernorm",
     "shadow": "it adds a network beside a language model: use adaptformer or convpass",
     "poly": "it routes by task, and a run here has one: use moa_dense or moa_soft",
     "xlora": "it mixes trained adapters from disk: use moa_dense or moa_soft",
 }
+
+PRESETS: dict[str, tuple[str, dict[str, Any]]] = {"dora": ("lora", {"use_dora": True})}
+"""Methods that peft has as a setting of another."""
 
 OURS = frozenset(
     {
@@ -68,6 +72,7 @@ OURS = frozenset(
         "modules_to_save",
         "peft_type",
         "peft_version",
+        "progressbar",
         "revision",
         "target_modules",
         "target_parameters",
@@ -111,7 +116,9 @@ class PeftMethod(Method):
         width, inner = geometry.hidden_size, geometry.intermediate_size
         sizes = {"fc1": (width, inner), "fc2": (inner, width)}
         with torch.random.fork_rng(devices=[]):
-            trial = nn.ModuleDict({target: nn.Linear(*sizes.get(target, (width, width))) for target in self.config.targets})
+            trial = nn.ModuleDict(
+                {target: nn.Linear(*sizes.get(target, (width, width))) for target in self.config.targets}
+            )
             self._wrap(trial, {target: target for target in self.config.targets})
 
     def attach(self, backbone: Backbone) -> None:
@@ -134,9 +141,12 @@ class PeftMethod(Method):
         """Let the tuner replace the modules at ``places`` of a model. Raises ValueError where peft refuses."""
         config_class, tuner_class = _tuners()[self.tuner]
         settings = {field: getattr(self.config, name) for name, field in self.fields.items()}
+        settings |= preset_of(self.tuner)
         settings["target_modules"] = list(places)
         if "feedforward_modules" in config_class.__dataclass_fields__:  # scaled before the map, not behind it
             settings["feedforward_modules"] = [name for name, target in places.items() if target == "fc2"]
+        if "progressbar" in config_class.__dataclass_fields__:
+            settings["progressbar"] = False
         try:
             tuner_class(model, config_class(**settings), adapter_name="default")
         except (ValueError, TypeError, ImportError) as error:
@@ -173,10 +183,12 @@ class WrappedModules:
 
 @cache
 def implementation_of(name: str) -> Implementation[Method]:
-    """The method behind ``peft:NAME``. Raises UserError: peft is not installed, or has no such tuner for linear maps."""
+    """The method behind ``peft:NAME``. Raises UserError where peft is not installed or has no such tuner."""
     tuners = _tuners()
     if name in PROMPTS:
-        raise UserError(f"peft:{name} works on a language model's tokens: use {PROMPTS[name]}, a method of this project")
+        raise UserError(
+            f"peft:{name} works on a language model's tokens: use {PROMPTS[name]}, a method of this project"
+        )
     if name in REFUSED:
         raise UserError(f"peft:{name} cannot be used here: {REFUSED[name]}")
     if name not in tuners:
@@ -184,7 +196,7 @@ def implementation_of(name: str) -> Implementation[Method]:
             f"unknown tuner 'peft:{name}'{nearest(name, tuners)}; known of peft {version('peft')}: {', '.join(tuners)}"
         )
     config, fields = _config_of(name)
-    title = f"{tuners[name][0].__name__.removesuffix('Config')} of Hugging Face peft {version('peft')}"
+    title = f"{name} of Hugging Face peft {version('peft')}"
     members = {"Config": config, "tuner": name, "fields": fields, "__doc__": title, "__module__": __name__}
     return Implementation(f"peft:{name}", type(f"Peft_{name}", (PeftMethod,), members), f"peft=={version('peft')}")
 
@@ -193,8 +205,8 @@ def implementation_of(name: str) -> Implementation[Method]:
 def _tuners() -> dict[str, tuple[Any, Any]]:
     """Configuration and tuner of every kind that can wrap linear maps, by name."""
     try:
-        from peft.mapping import PEFT_TYPE_TO_CONFIG_MAPPING, PEFT_TYPE_TO_TUNER_MAPPING
         import peft  # noqa: F401  (registers them)
+        from peft.mapping import PEFT_TYPE_TO_CONFIG_MAPPING, PEFT_TYPE_TO_TUNER_MAPPING
     except ImportError as error:
         raise UserError("peft:NAME needs Hugging Face peft: pip install 'petl-bench[peft]'") from error
     found = {}
@@ -202,7 +214,13 @@ def _tuners() -> dict[str, tuple[Any, Any]]:
         name = str(kind.value).lower()
         if name not in PROMPTS and name not in REFUSED and "target_modules" in config.__dataclass_fields__:
             found[name] = (config, PEFT_TYPE_TO_TUNER_MAPPING[kind])
+    found |= {name: found[kind] for name, (kind, _) in PRESETS.items()}
     return dict(sorted(found.items()))
+
+
+def preset_of(name: str) -> dict[str, Any]:
+    """Fields that a name fixes."""
+    return PRESETS[name][1] if name in PRESETS else {}
 
 
 def _config_of(name: str) -> tuple[type[PeftConfig], dict[str, str]]:
@@ -212,7 +230,7 @@ def _config_of(name: str) -> tuple[type[PeftConfig], dict[str, str]]:
     settings: dict[str, Any] = {}
     fields: dict[str, str] = {}
     for field in dataclasses.fields(config_class):
-        if field.name in OURS or not _is_plain(hints[field.name]):
+        if field.name in {*OURS, *preset_of(name)} or not _is_plain(hints[field.name]):
             continue
         taken = field.name in Optimizer.model_fields or field.name in PeftConfig.model_fields
         ours = f"{name}_{field.name}" if taken else field.name

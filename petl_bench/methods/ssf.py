@@ -14,9 +14,7 @@ from petl_bench.backbones.sites import Geometry, LayerSite, Site
 from petl_bench.methods.base import Method, MethodConfig
 from petl_bench.methods.placement import Layers, select_layers
 
-Operation = Literal[
-    "patch_embedding", "norm_mhsa", "q", "k", "v", "o", "norm_ffn", "fc1", "fc2", "norm_final"
-]
+Operation = Literal["patch_embedding", "norm_mhsa", "q", "k", "v", "o", "norm_ffn", "fc1", "fc2", "norm_final"]
 OPERATIONS: tuple[Operation, ...] = get_args(Operation)
 OF_MODEL = ("patch_embedding", "norm_final")
 

@@ -65,7 +65,10 @@ def test_counts_equal_the_released_code(method: Method, released: int, published
 NORMS = 12 * 2 * 768
 WRITTEN_OUT: dict[str, tuple[Method, int]] = {
     "adaptformer": (Adaptformer(Adaptformer.Config()), 12 * (2 * 768 * 64 + 64 + 768) + NORMS),
-    "convpass": (Convpass(Convpass.Config(placement=HOULSBY)), 24 * (2 * 768 * 8 + 8 + 768 + 8 * 8 * 9 + 8) + 2 * NORMS),
+    "convpass": (
+        Convpass(Convpass.Config(placement=HOULSBY)),
+        24 * (2 * 768 * 8 + 8 + 768 + 8 * 8 * 9 + 8) + 2 * NORMS,
+    ),
     "ssf": (Ssf(Ssf.Config()), 2 * (12 * (7 * 768 + 3072) + 2 * 768)),
     "mambadapter": (Mambadapter(Mambadapter.Config()), 12 * 2_233 + 768 * 12 + 12 + 12 * 768 + 768 + NORMS),
 }
