@@ -1,7 +1,7 @@
 """``peft:NAME``: the tuners of Hugging Face peft that wrap linear maps, as methods.
 
 A tuner replaces modules of the model by its own, which hold the old ones; ``detach`` puts these back. Its settings are
-the fields of its configuration in peft, with peft's defaults, beside ``targets`` and ``layers`` in names of this project.
+the fields of its configuration in peft, with peft's defaults, and ``targets`` and ``layers`` as they are called here.
 """
 
 from __future__ import annotations

@@ -7,10 +7,9 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import peft
 import pytest
 import torch
-
-peft = pytest.importorskip("peft")
 
 from petl_bench.backbones.half import halve_frozen
 from petl_bench.backbones.mini import Mini
@@ -148,6 +147,12 @@ def test_a_run_from_the_command_line(command: Command, study: Study) -> None:
     assert record.spec.method.source == f"peft=={peft.__version__}"
     assert record.spec.method.hyperparameters["r"] == 6
     assert record.train_info.parameters["adapter"] == 6 * 2 * 2 * 128 * 6
+
+
+def test_settings_and_their_defaults_can_be_shown(command: Command) -> None:
+    code, out, _ = command("show", "peft:lora")
+    assert code == 0
+    assert {'targets = ["q", "v"]', "r = 8", "lora_alpha = 8", "use_dora = false"} <= set(out.splitlines())
 
 
 def test_a_card_may_name_a_tuner(tmp_path: Any) -> None:
