@@ -1,7 +1,8 @@
 """From a method's name, as a user writes it, to its card and its code.
 
 Names are, in this order: a path (``card.toml``, ``file.py``, ``file.py:Class``), a card or a ``.py`` file in the
-working directory's ``methods/``, a built-in card, the entry point of an installed package.
+working directory's ``methods/``, a built-in card, the entry point of an installed package. ``peft:lora`` names a tuner
+of another library.
 """
 
 from __future__ import annotations
@@ -35,6 +36,8 @@ def find_method(given: str) -> MethodChoice:
     """Look a name up and load its code. Raises UserError, one line, where there is no such method."""
     if ".py:" in given or given.endswith(".py"):
         return _method_in_code(_absolute(given, Path()))
+    if METHODS.is_bridged(given):
+        return _method_in_code(given, given)
     known, plugins = card_files("methods"), METHODS.plugins
     if given not in known and given in plugins:
         return _method_in_code(given, given)

@@ -11,7 +11,7 @@ import hashlib
 import inspect
 import pkgutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -34,17 +34,27 @@ class Implementation(Generic[T]):
     name: str
     cls: type[T]
     source: str = ""
-    """Empty for a built-in, ``<distribution>==<version>`` for an entry point, ``sha256:...`` for a file."""
+    """Empty for a built-in, ``<distribution>==<version>`` of an installed package, ``sha256:...`` of a file."""
 
 
 class Registry(Generic[T]):
     """Names of one family.
 
     kind: what messages call a member ("method"). package: where built-ins live; ``support`` names its modules that
-    are not members. group: entry-point group. base: "module:Class" every member derives from.
+    are not members. group: entry-point group. base: "module:Class" every member derives from. bridges: another
+    library's classes by prefix, ``peft`` for ``peft:lora``: "module:function" makes an Implementation of what follows.
     """
 
-    def __init__(self, kind: str, package: str, group: str, base: str, support: frozenset[str] = frozenset()) -> None:
+    def __init__(
+        self,
+        kind: str,
+        package: str,
+        group: str,
+        base: str,
+        support: frozenset[str] = frozenset(),
+        bridges: Mapping[str, str] | None = None,
+    ) -> None:
+        self.bridges = bridges or {}
         self.kind = kind
         self.package = package
         self.group = group
@@ -97,11 +107,24 @@ class Registry(Generic[T]):
         """
         if ".py:" in name or name.endswith(".py"):
             return self._load_file(name)
+        if self.is_bridged(name):
+            return self._load_bridged(name)
         if name in self.built_in:
             return Implementation(name, self._member_of(import_module(f"{self.package}.{name}")))
         if name in self.plugins:
             return Implementation(name, self._load_plugin(self.plugins[name]), self.origin(name))
         raise UserError(f"unknown {self.kind} '{name}'{nearest(name, self.names())}; known: {', '.join(self.names())}")
+
+    def is_bridged(self, name: str) -> bool:
+        """Whether ``name`` begins with the prefix of another library."""
+        prefix, colon, _ = name.partition(":")
+        return bool(colon) and prefix in self.bridges
+
+    def _load_bridged(self, name: str) -> Implementation[T]:
+        prefix, _, member = name.partition(":")
+        module, _, function = self.bridges[prefix].partition(":")
+        loaded: Implementation[T] = getattr(import_module(module), function)(member)
+        return loaded
 
     def _load_plugin(self, point: EntryPoint) -> type[T]:
         with self._importing(point.name, _distribution(point)):
@@ -182,7 +205,8 @@ METHODS: Registry[Any] = Registry(
     "petl_bench.methods",
     "petl_bench.methods",
     "petl_bench.methods.base:Method",
-    support=frozenset({"base", "adapter", "placement"}),
+    support=frozenset({"base", "adapter", "placement", "grid", "mamba", "peft_bridge"}),
+    bridges={"peft": "petl_bench.methods.peft_bridge:implementation_of"},
 )
 BACKBONES: Registry[Any] = Registry(
     "backbone",

@@ -38,7 +38,7 @@ def command(*arguments: str, site: Path | None = None) -> str:
 def package(tmp_path: Path) -> Path:
     """The example's package, built and installed into a folder."""
     (tmp_path / "pyproject.toml").write_text(block("pyproject.toml"))
-    (tmp_path / "petl_bench_ssf.py").write_text(block("methods/ssf.py"))
+    (tmp_path / "petl_bench_rescale.py").write_text(block("methods/rescale.py"))
     pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check", "install"]
     options = ["--no-deps", "--no-build-isolation", "--no-index", "--target", tmp_path / "site"]
     subprocess.run([*pip, *options, tmp_path], check=True)
@@ -52,12 +52,12 @@ def listed(site: Path | None = None) -> dict[str, str]:
 
 def test_a_file_in_a_studys_methods_is_a_method() -> None:
     Path("methods").mkdir()
-    Path("methods/ssf.py").write_text(block("methods/ssf.py"))
-    assert listed()["ssf"] == "methods/ssf.py"
-    assert "ssf: keeps the contract" in command("check", "ssf")
-    assert "class Ssf(Method)" in command("show", "ssf")
-    assert "ok     methods/ssf.py" in command("validate")
-    run = train(methods=("ssf",), settings=("ssf.sites=['ffn']",))
+    Path("methods/rescale.py").write_text(block("methods/rescale.py"))
+    assert listed()["rescale"] == "methods/rescale.py"
+    assert "rescale: keeps the contract" in command("check", "rescale")
+    assert "class Rescale(Method)" in command("show", "rescale")
+    assert "ok     methods/rescale.py" in command("validate")
+    run = train(methods=("rescale",), settings=("rescale.sites=['ffn']",))
     assert run.record.spec.method.hyperparameters == {"sites": ["ffn"], "pooling": "mean"}
     assert run.record.train_info.parameters["adapter"] == 6 * 2 * 128
     assert run.record.spec.training.optimizer.lr == 1e-2
@@ -66,23 +66,23 @@ def test_a_file_in_a_studys_methods_is_a_method() -> None:
 
 def test_a_card_may_name_the_file_and_comes_before_it() -> None:
     Path("methods").mkdir()
-    Path("methods/ssf.py").write_text(block("methods/ssf.py"))
-    Path("methods/ssf.toml").write_text('implementation = "ssf.py:Ssf"\ntitle = "SSF"\n[optimizer]\nlr = 1e-3\n')
-    assert listed()["ssf"] == "methods/ssf.toml"
-    assert train(methods=("ssf",)).record.spec.training.optimizer.lr == 1e-3
+    Path("methods/rescale.py").write_text(block("methods/rescale.py"))
+    Path("methods/rescale.toml").write_text('implementation = "rescale.py:Rescale"\ntitle = "Rescale"\n[optimizer]\nlr = 1e-3\n')
+    assert listed()["rescale"] == "methods/rescale.toml"
+    assert train(methods=("rescale",)).record.spec.training.optimizer.lr == 1e-3
 
 
 def test_an_installed_package_is_a_method(package: Path) -> None:
-    assert listed(package)["ssf"] == "petl-bench-ssf==0.1.0"
-    assert "ssf: keeps the contract" in command("check", "ssf", site=package)
-    assert "petl_bench_ssf:Ssf" in command("show", "ssf", site=package)
-    assert re.search(r"^ssf +\d", command("run", "--methods", "ssf", *TINY, site=package), re.MULTILINE)
+    assert listed(package)["rescale"] == "petl-bench-rescale==0.1.0"
+    assert "rescale: keeps the contract" in command("check", "rescale", site=package)
+    assert "petl_bench_rescale:Rescale" in command("show", "rescale", site=package)
+    assert re.search(r"^rescale +\d", command("run", "--methods", "rescale", *TINY, site=package), re.MULTILINE)
 
 
 def test_the_contract_runs_under_pytest() -> None:
     Path("methods").mkdir()
-    Path("methods/ssf.py").write_text(block("methods/ssf.py"))
-    Path("test_ssf.py").write_text(block("tests/test_ssf.py"))
+    Path("methods/rescale.py").write_text(block("methods/rescale.py"))
+    Path("test_rescale.py").write_text(block("tests/test_rescale.py"))
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "."], capture_output=True, text=True
     )

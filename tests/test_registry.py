@@ -38,15 +38,20 @@ def with_plugins(monkeypatch: pytest.MonkeyPatch, *points: tuple[str, str]) -> R
 
 def test_every_module_of_a_family_is_a_member() -> None:
     assert METHODS.names() == [
+        "adaptformer",
         "bitfit",
         "bottleneck",
         "conformer",
+        "convpass",
         "full",
         "layernorm",
         "linear",
         "lora",
+        "mambadapter",
+        "moa",
         "prefix",
         "prompt",
+        "ssf",
     ]
     assert BACKBONES.names() == ["ast", "mini", "mini_random"]
     assert LAYOUTS.names() == [

@@ -91,6 +91,7 @@ class AST(Backbone):
             heads=config.num_attention_heads,
             bins=config.num_mel_bins,
             patch=config.patch_size,
+            rows=(config.num_mel_bins - config.patch_size) // config.frequency_stride + 1,
         )
         return Description(geometry, digest([settings, weights]), note)
 

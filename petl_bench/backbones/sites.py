@@ -27,6 +27,8 @@ class Geometry:
     patch: int
     special_tokens: tuple[str, ...] = ("cls", "distillation")
     """Names of the tokens that stand before the patches."""
+    rows: int | None = None
+    """Frequency rows of the tokens behind the special ones, row after row in time; None for a sequence of frames."""
 
     def check_features(self, frames: int, bins: int) -> None:
         """Raise UserError where the model cannot take features of this shape."""

@@ -23,6 +23,9 @@ def show(
     if name.endswith((".toml", ".py")) and Path(name).is_file():
         print(read_text(Path(name)), end="")
         return
+    if METHODS.is_bridged(name):
+        _show_bridged(name)
+        return
     known: set[str] = {*BACKBONES.names(), *METHODS.plugins}
     shown = False
     for kind in KINDS:
@@ -42,6 +45,18 @@ def show(
         shown = True
     if not shown and not _show_run(name, results):
         raise UserError(f"nothing is called '{name}'{nearest(name, known)}: no card, no backbone, no run in {results}")
+
+
+def _show_bridged(name: str) -> None:
+    """Print the settings of another library's method, with their defaults."""
+    import json
+
+    from petl_bench.lookup import find_method
+
+    choice = find_method(name)
+    print(f"# method: {choice.card.title}")
+    defaults = choice.implementation.cls.Config().model_dump(mode="json")
+    print("\n".join(f"{key} = {json.dumps(value)}" for key, value in defaults.items()))
 
 
 def _show_run(key: str, results: Path) -> bool:

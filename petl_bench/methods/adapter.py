@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Callable
+from functools import partial
 from typing import Annotated, ClassVar
 
 from pydantic import PositiveInt
@@ -36,6 +38,10 @@ class AdapterMethod(Method):
     def build(self, geometry: Geometry) -> nn.Module:
         """A new adapter, ``[batch, tokens, d] -> [batch, tokens, d]``."""
 
+    def builder(self, geometry: Geometry) -> Callable[[], nn.Module]:
+        """What gives the adapter of one site after the other; modules that all sites share are made here."""
+        return partial(self.build, geometry)
+
     @abstractmethod
     def adapter_parameters(self, geometry: Geometry) -> int:
         """Parameters of one adapter, by formula."""
@@ -66,11 +72,12 @@ class AdapterMethod(Method):
 
     def attach(self, backbone: Backbone) -> None:
         geometry, placement = backbone.geometry, self.config.placement
+        build = self.builder(geometry)
         self.train_norm(backbone, "norm_final")
         for layer in select_layers(placement.layers, geometry.layers):
             for location in placement.locations:
                 self.train_norm(backbone, NORM_BEFORE[location], layer)
-                site, adapter = backbone.site(location, layer), self.build(geometry)
+                site, adapter = backbone.site(location, layer), build()
                 name = f"{site}_{type(self).__name__.lower()}"
                 backbone.add(name, adapter, "adapter", redundant=self.redundant_parameters(geometry))
                 self.connect(site, adapter)

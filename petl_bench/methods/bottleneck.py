@@ -23,6 +23,24 @@ class BottleneckAdapter(nn.Module):
         return up
 
 
+def new_bottleneck(hidden_size: int, channels: int, *, released: bool) -> BottleneckAdapter:
+    """An adapter that starts as nothing, or with both sides N(0, 0.02) as the released code of arXiv 2312.03694."""
+    adapter = BottleneckAdapter(hidden_size, channels)
+    if released:
+        for linear in (adapter.down, adapter.up):
+            nn.init.normal_(linear.weight, std=0.02)
+            nn.init.zeros_(linear.bias)
+    else:
+        nn.init.zeros_(adapter.up.weight)
+        nn.init.zeros_(adapter.up.bias)
+    return adapter
+
+
+def bottleneck_parameters(hidden_size: int, channels: int) -> int:
+    """Weights and biases of both linear maps."""
+    return 2 * hidden_size * channels + channels + hidden_size
+
+
 class Bottleneck(AdapterMethod):
     """By default parallel to the FFN on its normalised input, as arXiv 2312.03694 compares it (Pfeiffer, parallel)."""
 
@@ -33,19 +51,11 @@ class Bottleneck(AdapterMethod):
     literature_channels = 12
 
     def build(self, geometry: Geometry) -> nn.Module:
-        adapter = BottleneckAdapter(geometry.hidden_size, self.channels(geometry))
-        if self.switches.init == "released":
-            for linear in (adapter.down, adapter.up):
-                nn.init.normal_(linear.weight, std=0.02)
-                nn.init.zeros_(linear.bias)
-        else:
-            nn.init.zeros_(adapter.up.weight)
-            nn.init.zeros_(adapter.up.bias)
-        return adapter
+        released = self.switches.init == "released"
+        return new_bottleneck(geometry.hidden_size, self.channels(geometry), released=released)
 
     def adapter_parameters(self, geometry: Geometry) -> int:
-        width, channels = geometry.hidden_size, self.channels(geometry)
-        return 2 * width * channels + channels + width
+        return bottleneck_parameters(geometry.hidden_size, self.channels(geometry))
 
     def starts_as_identity(self) -> bool:
         return self.switches.init != "released" and self.config.placement.keeps_identity

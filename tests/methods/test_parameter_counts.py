@@ -9,17 +9,22 @@ import torch
 from transformers import ASTConfig, ASTModel
 
 from petl_bench.backbones.ast import AST
+from petl_bench.methods.adaptformer import Adaptformer
 from petl_bench.methods.base import Method
 from petl_bench.methods.bitfit import Bitfit
 from petl_bench.methods.bottleneck import Bottleneck
 from petl_bench.methods.conformer import Conformer
+from petl_bench.methods.convpass import Convpass
 from petl_bench.methods.full import Full
 from petl_bench.methods.layernorm import Layernorm
 from petl_bench.methods.linear import Linear
 from petl_bench.methods.lora import Lora
+from petl_bench.methods.mambadapter import Mambadapter
+from petl_bench.methods.moa import Moa
 from petl_bench.methods.placement import Placement
 from petl_bench.methods.prefix import Prefix
 from petl_bench.methods.prompt import Prompt
+from petl_bench.methods.ssf import Ssf
 
 
 @cache
@@ -29,6 +34,7 @@ def base_sized() -> AST:
         return AST.of(ASTModel(ASTConfig()), frames=500)
 
 
+MHSA = Placement(location="mhsa")
 HOULSBY = Placement(location="houlsby")
 COUNTS: dict[str, tuple[Method, int, int]] = {
     "linear": (Linear(Linear.Config()), 1_536, 0),
@@ -45,12 +51,43 @@ COUNTS: dict[str, tuple[Method, int, int]] = {
     "conformer k=31 houlsby": (Conformer(Conformer.Config(kernel_size=31, placement=HOULSBY)), 542_976, 541_440),
     "conformer k=8": (Conformer(Conformer.Config()), 270_048, 268_512),
     "conformer k=8 houlsby": (Conformer(Conformer.Config(placement=HOULSBY)), 538_560, 537_024),
+    "soft mixture": (Moa(Moa.Config(placement=MHSA)), 923_640, 922_104),
+    "dense mixture": (Moa(Moa.Config(placement=MHSA, routing="dense")), 923_724, 922_188),
     "layernorm": (Layernorm(Layernorm.Config()), 12 * 2 * 1_536 + 1_536, 12 * 2 * 1_536),
 }
 
 
 @pytest.mark.parametrize(("method", "released", "published"), COUNTS.values(), ids=COUNTS)
 def test_counts_equal_the_released_code(method: Method, released: int, published: int) -> None:
+    count(method, released, published)
+
+
+NORMS = 12 * 2 * 768
+WRITTEN_OUT: dict[str, tuple[Method, int]] = {
+    "adaptformer": (Adaptformer(Adaptformer.Config()), 12 * (2 * 768 * 64 + 64 + 768) + NORMS),
+    "convpass": (
+        Convpass(Convpass.Config(placement=HOULSBY)),
+        24 * (2 * 768 * 8 + 8 + 768 + 8 * 8 * 9 + 8) + 2 * NORMS,
+    ),
+    "ssf": (Ssf(Ssf.Config()), 2 * (12 * (7 * 768 + 3072) + 2 * 768)),
+    "mambadapter": (Mambadapter(Mambadapter.Config()), 12 * 2_233 + 768 * 12 + 12 + 12 * 768 + 768 + NORMS),
+}
+"""Of methods that the released code does not have, written out by hand, without the final norm."""
+
+
+@pytest.mark.parametrize(("method", "by_hand"), WRITTEN_OUT.values(), ids=WRITTEN_OUT)
+def test_counts_are_those_written_out_by_hand(method: Method, by_hand: int) -> None:
+    count(method, by_hand + (0 if isinstance(method, Ssf) else 1_536), by_hand)
+
+
+@pytest.mark.parametrize(("reduction_rate", "thousands"), [(48, 84), (32, 131)])
+def test_mambadapters_counts_are_those_of_its_plot(reduction_rate: int, thousands: int) -> None:
+    """Read off the released GSC_Scaling.pdf: 84K and 131K, without head and final norm."""
+    method = Mambadapter(Mambadapter.Config(reduction_rate=reduction_rate))
+    assert method.expected_parameters(base_sized().geometry, 0) - 1_536 == pytest.approx(thousands * 1e3, rel=0.005)
+
+
+def count(method: Method, released: int, published: int) -> None:
     backbone = base_sized()
     with torch.device("meta"):
         method.attach(backbone)
