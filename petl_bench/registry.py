@@ -190,7 +190,20 @@ BACKBONES: Registry[Any] = Registry(
     "petl_bench.backbones",
     "petl_bench.backbones.base:Backbone",
     support=frozenset(
-        {"base", "resolve", "recompute", "pickled", "pretrain", "pretraining", "untouched", "half", "sites"}
+        {
+            "base",
+            "folder",
+            "half",
+            "keys_values",
+            "pickled",
+            "pretrain",
+            "pretraining",
+            "recompute",
+            "resolve",
+            "sites",
+            "untouched",
+            "waveform",
+        }
     ),
 )
 LAYOUTS: Registry[Any] = Registry(

@@ -76,7 +76,7 @@ class Method(ABC):
     def expected_parameters(self, geometry: Geometry, total: int) -> int | None:
         """By formula: how many parameters train, without the head; None where the method states no formula.
 
-        ``total`` is the number of parameters of the backbone at the length in use.
+        ``total`` is the number of parameters of the backbone that full fine-tuning trains, at the length in use.
         """
         return None
 
