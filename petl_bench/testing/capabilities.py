@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 from unittest import SkipTest
 
 from petl_bench.card_files import card_files
@@ -36,9 +36,10 @@ def capabilities(methods: Sequence[str] | None = None) -> Iterator[Capability]:
             yield of_contract(contract(method, family))
 
 
-def contract(method: str, family: str) -> MethodContract:
-    """The contract of a method on a family."""
-    made: MethodContract = type("Contract", (MethodContract,), {"method": method, "family": family})()
+def contract(method: str, family: str, settings: Mapping[str, Any] | None = None) -> MethodContract:
+    """The contract of a method on a family, with its card's settings but for those given."""
+    under_test = {"method": method, "family": family, "settings": settings or {}}
+    made: MethodContract = type("Contract", (MethodContract,), under_test)()
     return made
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from copy import deepcopy
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import torch
@@ -49,14 +51,15 @@ def full_size(frames: int) -> AST:
         return AST.of(ASTModel(ASTConfig(attn_implementation=ATTENTION)), frames)
 
 
-def random_waveform(cls: type[Waveform], *, pre_norm: bool, hidden_size: int) -> Waveform:
+@cache
+def _random_waveform(cls: type[Waveform], *, pre_norm: bool, hidden_size: int) -> Waveform:
     """Two layers with random weights: post-norm without attention mask, as base models are, or pre-norm with one."""
     config = cls.config_class(
         hidden_size=hidden_size,
         num_hidden_layers=2,
         num_attention_heads=4,
         intermediate_size=2 * hidden_size,
-        conv_dim=(32,) * 7,
+        conv_dim=(16,) * 7,
         num_conv_pos_embeddings=16,
         num_conv_pos_embedding_groups=4,
         feat_extract_norm="layer" if pre_norm else "group",
@@ -79,8 +82,8 @@ class Family:
 def _waveform_family(cls: type[Waveform]) -> Family:
     return Family(
         (
-            lambda frames: random_waveform(cls, pre_norm=False, hidden_size=128),
-            lambda frames: random_waveform(cls, pre_norm=True, hidden_size=192),
+            lambda frames: deepcopy(_random_waveform(cls, pre_norm=False, hidden_size=128)),
+            lambda frames: deepcopy(_random_waveform(cls, pre_norm=True, hidden_size=192)),
         ),
         waveform_clips,
     )

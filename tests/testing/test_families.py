@@ -15,13 +15,14 @@ from tests.studies import Command
 
 PAGE = Path(__file__).parents[2] / "docs" / "capabilities.md"
 METHODS = sorted(card_files("methods"))
+QUICK = {"prompt_shallow": {"tokens": 8}}
 WAVEFORMS = [name for name in FAMILIES if name != "ast"]
 
 
 @pytest.mark.parametrize("family", WAVEFORMS)
 @pytest.mark.parametrize("method", METHODS)
 def test_shipped_methods_keep_the_contract_on_models_of_waveforms(method: str, family: str) -> None:
-    found = of_contract(contract(method, family))
+    found = of_contract(contract(method, family, QUICK.get(method)))
     assert found.verdict in ("works", "refuses"), found.reason
 
 
@@ -46,9 +47,10 @@ def test_what_cannot_be_loaded_is_unknown_and_what_no_rule_forgives_breaks(tmp_p
 
 def test_the_command_tries_all_on_all(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(capabilities, "card_files", lambda kind: {"linear": None})
+    monkeypatch.setattr(capabilities, "FAMILIES", {"hubert": FAMILIES["hubert"], "wavlm": FAMILIES["wavlm"]})
     code, out, _ = command("check", "--all", "--markdown")
     assert code == 0
-    assert out.splitlines()[-1] == "| linear | works | works | works | works |"
+    assert out.splitlines()[-1] == "| linear | works | works |"
     code, _, err = command("check", "linear", "--family", "wav2vec3")
     assert code == 2
     assert "--family wav2vec3 (did you mean 'wav2vec2'?)" in err

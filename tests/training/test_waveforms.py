@@ -87,7 +87,7 @@ def test_a_run_from_frozen_states_is_the_run(tmp_path: Path, name: str, pre_norm
 
 def test_the_command_on_a_checkpoint(command: Command, checkpoint: Path, tmp_path: Path) -> None:
     where = ("--dataset", "synthetic", "--backbone", str(checkpoint), "--folds", "1", "--limit", "2")
-    training = ("--epochs", "1", "--results", str(tmp_path / "results"))
+    training = ("--epochs", "1", "--results", str(tmp_path / "results"), "--executor", "in_process")
     tuned = ("--set", "bottleneck.reduction_rate=8", "--set", "synthetic.augment.time_mask=20")
     code, out, _ = command("run", "--methods", "linear,bottleneck,prefix", *where, *training, *tuned)
     assert code == 0, out
