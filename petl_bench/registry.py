@@ -203,6 +203,7 @@ BACKBONES: Registry[Any] = Registry(
             "sites",
             "untouched",
             "waveform",
+            "waveform_folder",
         }
     ),
 )

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import math
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -14,9 +12,8 @@ from petl_bench.backbones.base import Backbone
 from petl_bench.backbones.folder import load_model, weight_digests
 from petl_bench.backbones.keys_values import CHANGEABLE_ATTENTION, change_keys_values, extended, forget_changes
 from petl_bench.backbones.sites import Description, Geometry, KeysValues, LayerSite, ModelSite
+from petl_bench.backbones.waveform_folder import SETTINGS, config_of, geometry_of, is_no_trunk, normalises_clips
 from petl_bench.canonical import digest
-from petl_bench.cards import RATE, SHIFT, WINDOW
-from petl_bench.errors import UserError
 
 IN_LAYER: dict[str, str] = {
     "layer_in": "",
@@ -30,44 +27,6 @@ IN_LAYER: dict[str, str] = {
     "fc2": "feed_forward.output_dense",
 }
 IN_MODEL: dict[str, str] = {"patch_embedding": "feature_projection.projection", "tokens_in": "encoder.dropout"}
-
-TRUNK = ("feature_extractor", "feature_projection", "encoder")
-"""What of a checkpoint is used. Heads, quantisers and the embedding of masked frames are left out."""
-
-OFF = (
-    "hidden_dropout",
-    "attention_dropout",
-    "activation_dropout",
-    "feat_proj_dropout",
-    "layerdrop",
-    "mask_time_prob",
-    "mask_feature_prob",
-)
-"""What would make training random beyond a run's own streams: dropouts, LayerDrop, masks over frames and channels."""
-
-SETTINGS = (
-    "model_type",
-    "hidden_size",
-    "num_hidden_layers",
-    "num_attention_heads",
-    "intermediate_size",
-    "hidden_act",
-    "layer_norm_eps",
-    "do_stable_layer_norm",
-    "feat_extract_norm",
-    "feat_extract_activation",
-    "feat_proj_layer_norm",
-    "conv_dim",
-    "conv_kernel",
-    "conv_stride",
-    "conv_bias",
-    "num_conv_pos_embeddings",
-    "num_conv_pos_embedding_groups",
-    "adapter_attn_dim",
-    "num_buckets",
-    "max_bucket_distance",
-)
-"""What of a configuration changes a model's numbers, where the model has it."""
 
 VARIANCE_FLOOR = 1e-7
 
@@ -87,8 +46,8 @@ class Waveform(Backbone):
     before (the encoder's, for the first layer), and ``norm_final`` the last norm of the last layer. Either way a model
     of L layers has 2 L + 1 norms, each at one site.
 
-    Dropout, LayerDrop and the masking of frames are off in training too. The convolutions over samples never train, as
-    in the counts of arXiv 2312.03694, Table 3.
+    Dropout, LayerDrop and the masking of frames are off in training too. The convolutions over samples never train, the
+    positional one in full fine-tuning alone: 90 M parameters at base size, as arXiv 2312.03694, Table 3, counts.
     """
 
     files: ClassVar[tuple[str, ...]] = ("config.json", "preprocessor_config.json")
@@ -107,54 +66,26 @@ class Waveform(Backbone):
     @classmethod
     def describe(cls, folder: Path | None) -> Description:
         assert folder is not None
-        config = cls.config_of(folder)
+        config = config_of(cls.config_class, folder)
         with torch.device("meta"):
             cls.model_class(config)  # raises where the settings make no model
         settings = [getattr(config, name, None) for name in SETTINGS]
-        fingerprint = digest([settings, _normalises(folder), weight_digests(folder)])
-        return Description(cls.geometry_of(config), fingerprint)
-
-    @classmethod
-    def config_of(cls, folder: Path) -> Any:
-        """The folder's configuration with all that is random turned off. Raises UserError where it is not supported."""
-        config = cls.config_class.from_pretrained(folder, local_files_only=True)
-        if min(config.num_hidden_layers, config.hidden_size, config.num_attention_heads) < 1:
-            raise ValueError("it needs at least one layer, one channel and one head")
-        for name in ("add_adapter", "conv_pos_batch_norm"):
-            if getattr(config, name, False):
-                raise UserError(f"--backbone {folder}: models with {name} = true are not supported")
-        return without_chance(config)
-
-    @classmethod
-    def geometry_of(cls, config: Any) -> Geometry:
-        samples = 1
-        for kernel, stride in reversed(list(zip(config.conv_kernel, config.conv_stride, strict=True))):
-            samples = (samples - 1) * stride + kernel
-        return Geometry(
-            hidden_size=config.hidden_size,
-            intermediate_size=config.intermediate_size,
-            layers=config.num_hidden_layers,
-            heads=config.num_attention_heads,
-            bins=0,
-            patch=max(1, math.ceil((samples - WINDOW) / SHIFT) + 1),
-            token_fan_in=config.conv_dim[-1],
-            special_tokens=(),
-            input="waveform",
-        )
+        fingerprint = digest([settings, normalises_clips(folder), weight_digests(folder)])
+        return Description(geometry_of(config), fingerprint)
 
     @classmethod
     def load(cls, folder: Path | None, frames: int, position_embeddings: str = "adapted") -> Self:
         """No weights depend on the length: ``frames`` and ``position_embeddings`` change nothing."""
         assert folder is not None
-        config = cls.config_of(folder)
-        model = load_model(cls.model_class, folder, _is_no_trunk(cls.model_class.base_model_prefix), config=config)
-        return cls.of(model, _normalises(folder))
+        config = config_of(cls.config_class, folder)
+        model = load_model(cls.model_class, folder, is_no_trunk(cls.model_class.base_model_prefix), config=config)
+        return cls.of(model, normalises_clips(folder))
 
     @classmethod
     def of(cls, model: Any, normalises: bool) -> Self:
         """Wrap a model whose weights are loaded and whose configuration is that of ``config_of``."""
         cls.open_attention(model)
-        return cls(model, cls.geometry_of(model.config), normalises)
+        return cls(model, geometry_of(model.config), normalises)
 
     def module_at(self, site: LayerSite | ModelSite, layer: int | None) -> nn.Module:
         found: nn.Module
@@ -282,13 +213,6 @@ class Waveform(Backbone):
         return norm
 
 
-def without_chance(config: Any) -> Any:
-    """A configuration with all turned off that would make training random."""
-    for name in OFF:
-        setattr(config, name, 0.0)
-    return config
-
-
 def _silenced(hidden: Tensor, used: Tensor | None) -> Tensor:
     """Hidden states with 0 at frames of padding; tokens that a method put before the frames stay."""
     if used is None:
@@ -301,24 +225,3 @@ def _marked(hidden: Tensor, used: Tensor | None) -> Tensor:
     if used is None:
         return hidden
     return hidden.masked_fill(~extended(used, hidden.shape[1], True)[..., None], torch.nan)
-
-
-def _normalises(folder: Path) -> bool:
-    """Whether clips are normalised, by preprocessor_config.json. Raises UserError where it does not say."""
-    file = folder / "preprocessor_config.json"
-    try:
-        settings = json.loads(file.read_text("utf-8"))
-        normalises, rate = settings["do_normalize"], settings.get("sampling_rate", RATE)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UserError(
-            f"--backbone {folder}: no preprocessor_config.json in it that says whether clips are normalised "
-            "(do_normalize): get the checkpoint's own"
-        ) from error
-    if rate != RATE:
-        raise UserError(f"--backbone {folder}: made for audio of {rate:,} Hz, clips are read at {RATE:,} Hz")
-    return bool(normalises)
-
-
-def _is_no_trunk(prefix: str) -> Any:
-    """Whether a tensor's name, with or without the model's ``prefix``, lies outside of what is used."""
-    return lambda name: name.removeprefix(f"{prefix}.").partition(".")[0] not in TRUNK

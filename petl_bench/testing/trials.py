@@ -19,7 +19,8 @@ from petl_bench.backbones.base import Backbone
 from petl_bench.backbones.hubert import Hubert
 from petl_bench.backbones.mini import Mini
 from petl_bench.backbones.wav2vec2 import Wav2Vec2
-from petl_bench.backbones.waveform import Waveform, without_chance
+from petl_bench.backbones.waveform import Waveform
+from petl_bench.backbones.waveform_folder import without_chance
 from petl_bench.backbones.wavlm import WavLM
 from petl_bench.runspec import WaveformFeatures
 
@@ -51,8 +52,7 @@ def full_size(frames: int) -> AST:
         return AST.of(ASTModel(ASTConfig(attn_implementation=ATTENTION)), frames)
 
 
-@cache
-def _random_waveform(cls: type[Waveform], *, pre_norm: bool, hidden_size: int) -> Waveform:
+def random_waveform(cls: type[Waveform], *, pre_norm: bool, hidden_size: int) -> Waveform:
     """Two layers with random weights: post-norm without attention mask, as base models are, or pre-norm with one."""
     config = cls.config_class(
         hidden_size=hidden_size,
@@ -80,13 +80,11 @@ class Family:
 
 
 def _waveform_family(cls: type[Waveform]) -> Family:
-    return Family(
-        (
-            lambda frames: deepcopy(_random_waveform(cls, pre_norm=False, hidden_size=128)),
-            lambda frames: deepcopy(_random_waveform(cls, pre_norm=True, hidden_size=192)),
-        ),
-        waveform_clips,
-    )
+    @cache
+    def made(hidden_size: int) -> Waveform:
+        return random_waveform(cls, pre_norm=hidden_size > 128, hidden_size=hidden_size)
+
+    return Family((lambda frames: deepcopy(made(128)), lambda frames: deepcopy(made(192))), waveform_clips)
 
 
 FAMILIES: dict[str, Family] = {

@@ -13,9 +13,11 @@ from safetensors.torch import load_file, save_file
 from transformers import Wav2Vec2Config, Wav2Vec2ForCTC, Wav2Vec2Model
 
 from petl_bench.backbones.resolve import resolve
+from petl_bench.backbones.sites import Site
 from petl_bench.backbones.untouched import untouched_layers
 from petl_bench.backbones.wav2vec2 import Wav2Vec2
-from petl_bench.backbones.waveform import Waveform, without_chance
+from petl_bench.backbones.waveform import Waveform
+from petl_bench.backbones.waveform_folder import without_chance
 from petl_bench.errors import UserError
 from petl_bench.methods.base import Method
 from petl_bench.methods.bitfit import Bitfit
@@ -154,29 +156,24 @@ def test_norms_feed_what_they_are_called_after(pair: tuple[Path, Any, Waveform])
     *_, backbone = pair
     made: dict[str, torch.Tensor] = {}
     given: dict[str, torch.Tensor] = {}
+    norms = {backbone.module_at("norm_final", None)}
 
-    def keep(table: dict[str, torch.Tensor], name: str, which: int) -> Callable[..., Any]:
-        def look(*seen: torch.Tensor) -> torch.Tensor:
-            table[name] = seen[which]
-            return seen[1]
+    def watch(name: str, norm: Site, fed: Site | None = None) -> None:
+        norm.on_output(lambda x, y: made.update({name: y}) or y)  # type: ignore[func-returns-value]
+        if fed is not None:
+            fed.on_output(lambda x, y: given.update({name: x}) or y)  # type: ignore[func-returns-value]
 
-        return look
-
-    modules = {backbone.module_at("norm_final", None)}
     for layer in range(3):
-        for place in ("mhsa", "ffn"):
-            backbone.site(f"norm_{place}", layer).on_output(keep(made, f"{place}{layer}", 1))  # type: ignore[arg-type]
-            backbone.site(place, layer).on_output(keep(given, f"{place}{layer}", 0))  # type: ignore[arg-type]
-            modules.add(backbone.module_at(f"norm_{place}", layer))  # type: ignore[arg-type]
-    backbone.site("norm_final").on_output(keep(made, "final", 1))
+        watch(f"attention {layer}", backbone.site("norm_mhsa", layer), backbone.site("mhsa", layer))
+        watch(f"FFN {layer}", backbone.site("norm_ffn", layer), backbone.site("ffn", layer))
+        norms |= {backbone.module_at("norm_mhsa", layer), backbone.module_at("norm_ffn", layer)}
+    watch("head", backbone.site("norm_final"))
     with torch.no_grad():
-        given["final"] = backbone.tokens(clips()).nan_to_num(0.0)
+        given["head"] = backbone.tokens(clips())
     backbone.detach()
-    used = ~clips()[:, :1].isnan() if not backbone.masks else None
-    for name in made:
-        same = made[name] == given[name]
-        assert same.all() if used is not None else same[0].all(), name
-    assert len(modules) == 2 * 3 + 1
+    whole = 0  # a clip without padding
+    assert all(torch.equal(made[name][whole], given[name][whole]) for name in made)
+    assert len(made) == len(given) == len(norms) == 2 * 3 + 1
 
 
 def test_training_is_not_random_and_draws_nothing(tmp_path: Path) -> None:
