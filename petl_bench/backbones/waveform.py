@@ -109,7 +109,8 @@ class Waveform(Backbone):
         return (*stem, encoder.layer_norm) if self.post_norm else stem
 
     def fine_tuned(self) -> dict[str, nn.Parameter]:
-        return {name: tensor for name, tensor in super().fine_tuned().items() if "model.feature_extractor." not in name}
+        everything = super().fine_tuned().items()
+        return {name: tensor for name, tensor in everything if not name.startswith("model.feature_extractor.")}
 
     def is_padding(self, features: Tensor) -> Tensor:
         return features.isnan()
