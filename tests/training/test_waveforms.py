@@ -13,13 +13,15 @@ from petl_bench.backbones.wav2vec2 import Wav2Vec2
 from petl_bench.backbones.waveform import Waveform
 from petl_bench.benchmarks.features import features_path, read_clip
 from petl_bench.canonical import digest
+from petl_bench.card_files import built_in_folder
 from petl_bench.cards import Augment, Features
 from petl_bench.errors import UserError
 from petl_bench.execution import Execution
 from petl_bench.registry import BACKBONES
 from petl_bench.runspec import RunSpec, WaveformFeatures
+from petl_bench.training.diagnosis import diagnose
 from petl_bench.training.run import train_run
-from tests.backbones.waveforms import NAMES, save_checkpoint
+from tests.backbones.waveforms import NAMES, clips, save_checkpoint
 from tests.studies import TINY, Command, plan_of
 
 SHORT = ("synthetic.features.frames=120",)
@@ -100,3 +102,26 @@ def test_the_command_on_a_checkpoint(command: Command, checkpoint: Path, tmp_pat
     code, out, _ = command("leaderboard", "--results", str(tmp_path / "results"))
     assert code == 0
     assert checkpoint.name in out
+
+
+def test_padding_is_no_fault_of_the_input(checkpoint: Path) -> None:
+    backbone = Wav2Vec2.load(checkpoint, 100)
+    backbone.add_head(3)
+    assert backbone.head is not None
+    backbone.head.weight.data[0, 0] = np.nan
+    assert diagnose(backbone, clips(), 3) == "head.weight is not finite after the update of step 3"
+    spoilt = clips()
+    spoilt[0, 0] = np.inf
+    assert diagnose(backbone, spoilt, 3) == "the input features hold values that are not finite"
+
+
+def test_a_plan_says_that_masks_are_off(command: Command, checkpoint: Path) -> None:
+    for folder in ("benchmarks", "sweeps"):
+        Path(folder).mkdir()
+    synthetic = (built_in_folder("benchmarks") / "synthetic.toml").read_text()
+    Path("benchmarks/masked.toml").write_text(f"{synthetic}\n[augment]\ntime_mask = 20\n")
+    study = 'title = "Ranks"\nbenchmarks = ["masked"]\nmethods = ["lora"]\n[grid]\nrank = [2, 4]\n'
+    Path("sweeps/ranks.toml").write_text(f"{study}[question]\nbaseline = {{ rank = 2 }}\n")
+    code, out, err = command("sweep", "ranks", "--plan", "--backbone", str(checkpoint), "--limit", "2", "--epochs", "1")
+    assert (code, err) == (0, "")
+    assert f"backbone {checkpoint.name} takes waveforms: the SpecAugment of masked is off" in " ".join(out.split())
