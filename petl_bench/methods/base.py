@@ -85,7 +85,7 @@ class Method(ABC):
         return 0
 
     def leading_tokens(self, geometry: Geometry) -> tuple[str, ...]:
-        """Names of the tokens before the patches, as this method leaves them: cls, distillation, prompt."""
+        """Names of the tokens before those of the sound, as this method leaves them: cls, distillation, prompt."""
         return geometry.special_tokens
 
     def pooled_tokens(self, geometry: Geometry) -> tuple[int, ...] | None:

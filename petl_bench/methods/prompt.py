@@ -1,4 +1,4 @@
-"""Prompt tuning: trained tokens beside the patches, at the input or anew in every layer (VPT, arXiv 2203.12119)."""
+"""Prompt tuning: trained tokens beside those of a clip, at the input or anew in every layer (VPT, arXiv 2203.12119)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from petl_bench.methods.base import Method, MethodConfig
 class Tokens(nn.Module):
     """``count`` trained tokens, uniform in +-sqrt(6 / (token fan-in + d)), as ``[1, count, d]``.
 
-    This is VPT's Xavier bound, in which a token's fan-in is that of the map that makes it from a patch.
+    This is VPT's Xavier bound, in which a token's fan-in is that of the map that makes it from its piece of sound.
     """
 
     def __init__(self, count: int, geometry: Geometry) -> None:
