@@ -56,3 +56,10 @@ def test_the_command_tries_all_on_all(command: Command, monkeypatch: pytest.Monk
     assert "--family wav2vec3 (did you mean 'wav2vec2'?)" in err
     assert command("check")[0] == 2
     assert command("check", "linear", "--all")[0] == 2
+
+
+def test_a_refusal_is_on_the_page_with_its_reason() -> None:
+    found = of_contract(contract("bottleneck", "hubert", {"reduction_rate": 500}))
+    assert found.verdict == "refuses"
+    assert "hidden size 128: reduction_rate = 500 leaves no channel of hidden size 128" in found.reason
+    assert f"- bottleneck on hubert refuses: {found.reason}\n" in as_markdown([found])
