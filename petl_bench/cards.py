@@ -97,13 +97,23 @@ SearchSpace = Annotated[dict[str, SearchDimension], BeforeValidator(dotted_dimen
 
 
 class Reference(Card):
-    """A published result: ``benchmark`` is a card name, ``accuracy`` in percent, ``parameters`` as printed there."""
+    """A published result: ``benchmark`` is a card name, ``accuracy`` in percent, ``parameters`` as printed there.
+
+    ``backbone`` is the hub name of the model it was had with; without one, of an AST.
+    """
 
     benchmark: str
+    backbone: str = ""
     accuracy: float
     parameters: str = ""
     configuration: str = ""
     source: str
+
+    def is_of(self, backbone: str, *, waveforms: bool) -> bool:
+        """Whether it belongs beside results with a backbone, a hub name or the name of a folder."""
+        if not self.backbone:
+            return not waveforms
+        return self.backbone.rpartition("/")[2] == backbone.rpartition("/")[2]
 
 
 class MethodCard(Card):
@@ -154,6 +164,9 @@ class Protocol(Card):
         return self
 
 
+RATE = 16_000
+WINDOW, SHIFT = 400, 160
+"""Samples that a frame sees, 25 ms, and from one frame to the next, 10 ms."""
 AUDIOSET_MEAN, AUDIOSET_STD = -4.2677393, 4.5689974
 
 
@@ -167,6 +180,11 @@ class Features(Card):
     bins: Annotated[int, Field(ge=4, le=1024)] = 128
     mean: float = AUDIOSET_MEAN
     std: PositiveFloat = AUDIOSET_STD
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of a clip's features."""
+        return self.frames, self.bins
 
 
 class Augment(Card):

@@ -13,10 +13,10 @@ from pydantic_core import to_jsonable_python
 
 from petl_bench.canonical import flat, unkeyed_fields
 from petl_bench.card_files import check, find_card, read_card
-from petl_bench.cards import BenchmarkCard, Optimizer
+from petl_bench.cards import Augment, BenchmarkCard, Optimizer
 from petl_bench.errors import UserError, nearest, one_line
 from petl_bench.lookup import MethodChoice, find_method
-from petl_bench.runspec import DataSpec, MethodSpec, Precision, RunSpec, TrainingSpec
+from petl_bench.runspec import DataSpec, MethodSpec, ModelInput, Precision, RunSpec, TrainingSpec, WaveformFeatures
 from petl_bench.settings import assigned, check_targets, parse_value, put, resolve_settings, settings_of_card
 from petl_bench.switches import PROFILES, Profile, Switches
 
@@ -133,13 +133,14 @@ def make_plan(request: Request, choice: Choice, subject: Subject) -> Plan:
     card = choice.card
     folds = _folds(request, card)
     subject.geometry.check_features(card.features.frames, card.features.bins)
+    features, augment = model_input(card, choice.switches, subject.geometry)
     data = DataSpec(
         fingerprint=subject.data_fingerprint,
         class_count=subject.class_count,
         metric=card.metric,
         protocol=card.protocol,
-        features=card.features,
-        augment=card.augment,
+        features=features,
+        augment=augment,
     )
     runs = []
     for chosen in choice.methods:
@@ -168,6 +169,21 @@ def make_plan(request: Request, choice: Choice, subject: Subject) -> Plan:
                 names = (chosen.name, choice.benchmark, subject.backbone)
                 runs.append(PlannedRun(spec, spec.run_key(), chosen.code, *names, remark, settings, overrides))
     return tuple(runs)
+
+
+def model_input(card: BenchmarkCard, switches: Switches, geometry: Geometry) -> tuple[ModelInput, Augment]:
+    """What a backbone is given of clips, and how it is masked in training: a waveform is not.
+
+    Raises UserError where a switch asks for what only log-mel has.
+    """
+    if geometry.input == "log_mel":
+        return card.features, card.augment
+    if switches.normalisation == "training":
+        raise UserError(
+            "--switch normalisation=training is of log-mel values: this backbone takes waveforms, each normalised as "
+            "its preprocessor_config.json says"
+        )
+    return WaveformFeatures(frames=card.features.frames), Augment()
 
 
 def _resolve(

@@ -214,7 +214,21 @@ BACKBONES: Registry[Any] = Registry(
     "petl_bench.backbones",
     "petl_bench.backbones.base:Backbone",
     support=frozenset(
-        {"base", "resolve", "recompute", "pickled", "pretrain", "pretraining", "untouched", "half", "sites"}
+        {
+            "base",
+            "folder",
+            "half",
+            "keys_values",
+            "pickled",
+            "pretrain",
+            "pretraining",
+            "recompute",
+            "resolve",
+            "sites",
+            "untouched",
+            "waveform",
+            "waveform_folder",
+        }
     ),
 )
 LAYOUTS: Registry[Any] = Registry(

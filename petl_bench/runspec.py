@@ -5,12 +5,12 @@ What cannot change a run's numbers by intent is not here: device, workers, threa
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, PositiveInt
 
 from petl_bench.canonical import Introduced, canonical, digest
-from petl_bench.cards import Augment, Features, Optimizer, Protocol
+from petl_bench.cards import SHIFT, WINDOW, Augment, Features, Optimizer, Protocol
 from petl_bench.seeds import Streams
 from petl_bench.switches import Switches
 
@@ -38,6 +38,25 @@ class MethodSpec(Settings):
     unkeyed: tuple[str, ...] = ()
 
 
+class WaveformFeatures(Settings):
+    """Samples of 16 kHz audio, as many as ``frames`` log-mel frames see: 160 a frame and 240 at the end of the last.
+
+    Nothing else is a card's to say: each clip is normalised as the checkpoint's preprocessor_config.json has it.
+    """
+
+    input: Literal["waveform"] = "waveform"
+    frames: PositiveInt
+    bins: ClassVar[int] = 0
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of a clip's features."""
+        return (WINDOW + SHIFT * (self.frames - 1),)
+
+
+ModelInput = Features | WaveformFeatures
+
+
 class DataSpec(Settings):
     """The clips (by fingerprint), how they are split and what the model is given of them."""
 
@@ -45,8 +64,9 @@ class DataSpec(Settings):
     class_count: PositiveInt
     metric: str
     protocol: Protocol
-    features: Features
+    features: ModelInput
     augment: Augment
+    """SpecAugment, off for waveforms."""
 
 
 class TrainingSpec(Settings):

@@ -19,10 +19,11 @@ from petl_bench.benchmarks.clip_table import ClipTable
 from petl_bench.benchmarks.dataset import Dataset, open_dataset
 from petl_bench.benchmarks.features import Progress, features_of, notes_on_clips
 from petl_bench.benchmarks.splits import Split, split
-from petl_bench.cards import BenchmarkCard, Features
+from petl_bench.cards import Augment, BenchmarkCard, Features
 from petl_bench.locations import data_folder
-from petl_bench.plan import Choice, Request, Subject
-from petl_bench.runspec import RunSpec
+from petl_bench.plan import Choice, Request, Subject, model_input
+from petl_bench.runspec import ModelInput, RunSpec
+from petl_bench.switches import Switches
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
@@ -87,13 +88,24 @@ class Workbench:
 
     def notes(self) -> list[str]:
         """What must stand under every table made here."""
-        notes = [*self.dataset.notes(), *notes_on_clips(self.dataset, self.opening.card.features)]
+        notes = [*self.dataset.notes(), *notes_on_clips(self.dataset, self.model_input), *self.notes_on_input()]
         if self.source.description.note:
             notes.append(f"backbone {self.source.label}: {self.source.description.note}")
         return notes
 
-    def features(self, features: Features, progress: Progress | None = None) -> ClipTable:
-        """Log-mel of all clips, ``[clips, frames, bins]``, memory-mapped, not normalised."""
+    def notes_on_input(self) -> list[str]:
+        """What of the benchmark's card the backbone's kind of input leaves without a meaning."""
+        if self.source.description.geometry.input == "log_mel" or self.opening.card.augment == Augment():
+            return []
+        return [f"backbone {self.source.label} takes waveforms: the SpecAugment of {self.opening.benchmark} is off"]
+
+    @property
+    def model_input(self) -> ModelInput:
+        """What the backbone is given of the benchmark's clips."""
+        return model_input(self.opening.card, Switches(), self.source.description.geometry)[0]
+
+    def features(self, features: ModelInput, progress: Progress | None = None) -> ClipTable:
+        """Log-mel ``[clips, frames, bins]`` or waveforms ``[clips, samples]``, memory-mapped, not normalised."""
         key = ("features", features.frames, features.bins)
         if key not in self._kept:
             self._kept[key] = features_of(self.dataset, features, progress)

@@ -53,7 +53,7 @@ def test_every_module_of_a_family_is_a_member() -> None:
         "prompt",
         "ssf",
     ]
-    assert BACKBONES.names() == ["ast", "mini", "mini_random"]
+    assert BACKBONES.names() == ["ast", "hubert", "mini", "mini_random", "wav2vec2", "wavlm"]
     assert LAYOUTS.names() == [
         "esc50",
         "fluent_speech_commands",

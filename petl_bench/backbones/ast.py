@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
-from transformers import ASTConfig, ASTModel, AttentionInterface
-from transformers.integrations.sdpa_attention import sdpa_attention_forward
-from transformers.utils import logging as transformers_logging
+from transformers import ASTConfig, ASTModel
 
 from petl_bench.backbones.base import Backbone
+from petl_bench.backbones.folder import load_model, weight_digests
+from petl_bench.backbones.keys_values import CHANGEABLE_ATTENTION, change_keys_values, forget_changes
 from petl_bench.backbones.sites import Description, Geometry, KeysValues, LayerSite, ModelSite
 from petl_bench.canonical import digest
-from petl_bench.errors import UserError, one_line
 
 MODULES: dict[str, str] = {
     "layer_in": "",
@@ -37,9 +33,6 @@ MODULES: dict[str, str] = {
 }
 
 ATTENTION = "sdpa"
-CHANGEABLE_ATTENTION = "petl_bench_keys_values"
-CHANGES = "petl_bench_changes"
-"""Attribute of an attention module: what is done to its keys and values, in order."""
 
 SETTINGS = (
     "hidden_size",
@@ -64,6 +57,7 @@ class AST(Backbone):
     """transformers' ASTModel. Tokens are [CLS, distillation, patches by frequency row, then time]."""
 
     model_type: ClassVar[str | None] = "audio-spectrogram-transformer"
+    example: ClassVar[str] = "MIT/ast-finetuned-audioset-10-10-0.4593"
     model: ASTModel
 
     @classmethod
@@ -74,10 +68,7 @@ class AST(Backbone):
             raise ValueError("it needs at least one layer, one channel and one head")
         with torch.device("meta"):
             ASTModel(config)  # raises where the settings make no model
-        weights = []
-        for path in _weight_files(folder):
-            with path.open("rb") as file:
-                weights.append(hashlib.file_digest(file, "sha256").hexdigest())
+        weights = weight_digests(folder)
         return cls.description(config, weights)
 
     @classmethod
@@ -91,6 +82,7 @@ class AST(Backbone):
             heads=config.num_attention_heads,
             bins=config.num_mel_bins,
             patch=config.patch_size,
+            token_fan_in=3 * config.patch_size**2,  # three channels, as of the images that VPT's bound is for
             rows=(config.num_mel_bins - config.patch_size) // config.frequency_stride + 1,
         )
         return Description(geometry, digest([settings, weights]), note)
@@ -98,26 +90,9 @@ class AST(Backbone):
     @classmethod
     def load(cls, folder: Path | None, frames: int, position_embeddings: str = "adapted") -> AST:
         assert folder is not None
-        try:
-            with quiet_transformers():
-                model, report = ASTModel.from_pretrained(
-                    folder,
-                    dtype=torch.float32,
-                    attn_implementation=ATTENTION,
-                    use_safetensors=True,
-                    local_files_only=True,
-                    output_loading_info=True,
-                    ignore_mismatched_sizes=True,
-                )
-        except Exception as error:  # whatever transformers makes of the files
-            raise UserError(f"{folder}: the weights cannot be loaded: {one_line(error)}") from error
-        if mismatched := sorted(report["mismatched_keys"]):
-            name, stored, wanted = mismatched[0]
-            raise UserError(f"{folder}: tensor {name} is {list(stored)}, config.json wants {list(wanted)}")
-        if missing := sorted(report["missing_keys"]):
-            raise UserError(f"{folder}: the checkpoint lacks {len(missing)} tensors of its config, {missing[0]} first")
-        if surplus := sorted(name for name in report["unexpected_keys"] if not name.startswith("classifier.")):
-            raise UserError(f"{folder}: {len(surplus)} tensors have no place in its config, {surplus[0]} first")
+        model: ASTModel = load_model(
+            ASTModel, folder, lambda name: name.startswith("classifier."), attn_implementation=ATTENTION
+        )
         return cls.of(model, frames, position_embeddings)
 
     @classmethod
@@ -162,28 +137,14 @@ class AST(Backbone):
         return tokens
 
     def on_keys_values(self, layer: int, change: KeysValues) -> None:
-        attention = self.module_at("mhsa", layer)
-        attention.__dict__.setdefault(CHANGES, []).append(change)
+        change_keys_values(self.module_at("mhsa", layer), change)
         self.model.set_attn_implementation(CHANGEABLE_ATTENTION)
 
     def detach(self) -> None:
         for layer in range(self.geometry.layers):
-            self.module_at("mhsa", layer).__dict__.pop(CHANGES, None)
+            forget_changes(self.module_at("mhsa", layer))
         self.model.set_attn_implementation(ATTENTION)
         super().detach()
-
-
-def changeable_attention(
-    module: nn.Module, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None, **options: Any
-) -> tuple[Tensor, Tensor | None]:
-    """transformers' scaled dot-product attention, on the keys and values that a method makes of the layer's own."""
-    for change in getattr(module, CHANGES, ()):
-        key, value = change(key, value)
-    output: tuple[Tensor, Tensor | None] = sdpa_attention_forward(module, query, key, value, attention_mask, **options)
-    return output
-
-
-AttentionInterface.register(CHANGEABLE_ATTENTION, changeable_attention)
 
 
 def adapt_position_embeddings(embeddings: Tensor, grid: tuple[int, int], time: int) -> Tensor:
@@ -203,26 +164,3 @@ def adapt_position_embeddings(embeddings: Tensor, grid: tuple[int, int], time: i
     else:
         plane = nn.functional.interpolate(plane, size=(rows, time), mode="bilinear", align_corners=False)
     return torch.cat([special, plane.flatten(2).transpose(1, 2)], dim=1)
-
-
-def _weight_files(folder: Path) -> list[Path]:
-    if not (files := sorted(folder.glob("*.safetensors"))):
-        raise UserError(
-            f"{folder} holds no *.safetensors weights (pickled weights are not loaded unless --allow-pickle is given)"
-        )
-    return files
-
-
-@contextmanager
-def quiet_transformers() -> Iterator[None]:
-    """Without transformers' own progress bars and load reports, whose findings are checked here."""
-    verbosity = transformers_logging.get_verbosity()
-    bars = transformers_logging.is_progress_bar_enabled()
-    transformers_logging.set_verbosity_error()
-    transformers_logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        transformers_logging.set_verbosity(verbosity)
-        if bars:
-            transformers_logging.enable_progress_bar()

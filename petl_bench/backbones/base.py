@@ -27,6 +27,12 @@ class Backbone(nn.Module):
     model_type: ClassVar[str | None] = None
     """``model_type`` of the Hugging Face configurations this family loads; None for a bundled backbone."""
 
+    example: ClassVar[str] = ""
+    """Hub name of a checkpoint of the family."""
+
+    files: ClassVar[tuple[str, ...]] = ("config.json",)
+    """What a checkpoint folder must hold beside the weights."""
+
     def __init__(self, model: nn.Module, geometry: Geometry) -> None:
         super().__init__()
         self.model = model.requires_grad_(False)
@@ -60,7 +66,15 @@ class Backbone(nn.Module):
 
     @abstractmethod
     def tokens(self, features: Tensor) -> Tensor:
-        """``[batch, frames, bins]`` -> the final norm's output ``[batch, tokens, hidden]``."""
+        """``[batch, frames, bins]`` or ``[batch, samples]`` -> the final norm's output ``[batch, tokens, hidden]``."""
+
+    def before_layers(self) -> tuple[nn.Module, ...]:
+        """The modules whose parameters the first layer's input depends on."""
+        return (self.module_at("tokens_in", None),)
+
+    def is_padding(self, features: Tensor) -> Tensor:
+        """Which values of the input are no sound but mark its absence, ``[batch, ...]``."""
+        return torch.zeros_like(features, dtype=torch.bool)
 
     def drops_out(self) -> bool:
         """Whether the model itself is random in training."""
@@ -68,7 +82,8 @@ class Backbone(nn.Module):
 
     @abstractmethod
     def hidden(self, features: Tensor, layers: int) -> Tensor:
-        """Features -> hidden states behind the first ``layers`` layers, ``[batch, tokens, hidden]``."""
+        """Features -> hidden states behind the first ``layers`` layers, ``[batch, tokens, hidden]``; behind all of
+        them, what the final norm is given."""
 
     @abstractmethod
     def from_hidden(self, hidden: Tensor, layers: int) -> Tensor:
@@ -79,7 +94,7 @@ class Backbone(nn.Module):
         """Let a layer attend to ``change(keys, values)``, each ``[batch, heads, tokens, channels per head]``."""
 
     def forward(self, features: Tensor) -> Tensor:
-        """``[batch, frames, bins]`` -> logits ``[batch, classes]``."""
+        """``[batch, frames, bins]`` or ``[batch, samples]`` -> logits ``[batch, classes]``."""
         return self.classify(self.pool(self.tokens(features)))
 
     def pool(self, tokens: Tensor) -> Tensor:
@@ -141,10 +156,13 @@ class Backbone(nn.Module):
         """Say of trained parameters at a site that they cannot change a training loss."""
         self.redundant.update(self._named_at(site, layer, only))
 
+    def fine_tuned(self) -> dict[str, nn.Parameter]:
+        """The parameters of the model that full fine-tuning trains, by name: all, unless a family keeps some frozen."""
+        return {f"model.{name}": parameter for name, parameter in self.model.named_parameters()}
+
     def unfreeze_all(self) -> None:
-        """Train every parameter of the model, as role "backbone"."""
-        named = {f"model.{name}": parameter for name, parameter in self.model.named_parameters()}
-        self._unfreeze(named, "backbone")
+        """Train the model's parameters as full fine-tuning does, as role "backbone"."""
+        self._unfreeze(self.fine_tuned(), "backbone")
 
     def until_detached(self, removable: Removable) -> None:
         """Take something off with the method."""

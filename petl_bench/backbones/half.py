@@ -29,5 +29,5 @@ def halve_frozen(backbone: Backbone) -> None:
     for module in backbone.model.modules():
         attached = module._forward_hooks or module._forward_pre_hooks
         frozen = not any(parameter.requires_grad for parameter in module.parameters(recurse=False))
-        if type(module) in (nn.Linear, nn.Conv2d) and frozen and not attached:
+        if type(module) in (nn.Linear, nn.Conv1d, nn.Conv2d) and frozen and not attached:
             backbone.until_detached(HalvedModule(module))

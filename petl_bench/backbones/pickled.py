@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 import tempfile
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -18,13 +19,15 @@ from petl_bench.locations import cache_folder, unwritable_cache
 PATTERN = "pytorch_model*.bin"
 
 
-def as_safetensors(folder: Path) -> Path:
+def as_safetensors(folder: Path, others: Sequence[str] = ("config.json",)) -> Path:
     """A folder in the cache with the model of ``folder``, its weights as safetensors; made where it is not there yet.
 
-    Only tensors are taken out of the pickle (torch's ``weights_only``). Raises UserError where it holds anything else.
+    ``others`` are the files that go along, as far as they are there. Only tensors are taken out of the pickle (torch's
+    ``weights_only``). Raises UserError where it holds anything else.
     """
     files = sorted(folder.glob(PATTERN))
-    content = hashlib.sha256((folder / "config.json").read_bytes())
+    others = [name for name in others if (folder / name).is_file()]
+    content = hashlib.sha256(b"".join((folder / name).read_bytes() for name in others))
     for file in files:
         with file.open("rb") as stream:
             content.update(hashlib.file_digest(stream, "sha256").digest())
@@ -38,7 +41,8 @@ def as_safetensors(folder: Path) -> Path:
         place.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=place.parent) as new:
             save_file(tensors, Path(new) / "model.safetensors", {"format": "pt"})
-            shutil.copyfile(folder / "config.json", Path(new) / "config.json")
+            for name in others:
+                shutil.copyfile(folder / name, Path(new) / name)
             Path(new).chmod(0o755)
             with suppress(OSError):  # another process was quicker
                 Path(new).rename(place)

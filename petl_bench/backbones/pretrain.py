@@ -19,16 +19,14 @@ import torch
 from torch import Tensor, nn
 from transformers import ASTConfig, ASTModel
 
-from petl_bench.backbones.ast import quiet_transformers
+from petl_bench.backbones.folder import quiet_transformers
 from petl_bench.backbones.pretraining.course import draw_course
 from petl_bench.backbones.pretraining.draws import Draws
 from petl_bench.backbones.pretraining.objective import WEIGHTS, Pretraining, masked
 from petl_bench.backbones.pretraining.programs import draw_programs
 from petl_bench.backbones.pretraining.synthesis import render
 from petl_bench.backbones.pretraining.targets import Targets, targets_of
-from petl_bench.benchmarks.audio import RATE
-from petl_bench.benchmarks.features import SHIFT, WINDOW
-from petl_bench.cards import AUDIOSET_MEAN, AUDIOSET_STD
+from petl_bench.cards import AUDIOSET_MEAN, AUDIOSET_STD, RATE, SHIFT, WINDOW
 from petl_bench.checkpoints import below, optimizer_tensors, read_state, restore_optimizer, write_state
 from petl_bench.errors import UserError
 from petl_bench.files import writing

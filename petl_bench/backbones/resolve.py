@@ -10,6 +10,7 @@ from huggingface_hub import constants, snapshot_download
 from huggingface_hub.errors import HfHubHTTPError
 
 from petl_bench.backbones import pickled
+from petl_bench.backbones.ast import AST
 from petl_bench.backbones.base import Backbone
 from petl_bench.backbones.sites import Description
 from petl_bench.canonical import digest
@@ -35,10 +36,11 @@ def resolve(name: str, allow_pickle: bool = False) -> BackboneSource:
     if not name.strip():
         raise UserError("--backbone '': give mini, a checkpoint folder or a hub name")
     if name in BACKBONES.names():
-        if BACKBONES.load(name).cls.model_type is not None:
+        member = BACKBONES.load(name).cls
+        if member.model_type is not None:
             raise UserError(
-                f"--backbone {name} names a family of models: give the folder or hub name of one, for example "
-                "MIT/ast-finetuned-audioset-10-10-0.4593"
+                f"--backbone {name} names a family of models: give the folder or hub name of one"
+                + (f", for example {member.example}" if member.example else "")
             )
         return _source(name, name, None)
     folder = Path(name).expanduser()
@@ -49,13 +51,13 @@ def resolve(name: str, allow_pickle: bool = False) -> BackboneSource:
             raise UserError(
                 f"--backbone {name}: no such folder and no bundled backbone{nearest(name, bundled)}; give "
                 f"{', '.join(bundled)}, a folder with config.json and *.safetensors, or a hub name such as "
-                "MIT/ast-finetuned-audioset-10-10-0.4593"
+                f"{AST.example}"
             )
         folder, label = _from_hub(name, allow_pickle), name
     try:
         family = _family_of(folder)
         if allow_pickle and not any(folder.glob("*.safetensors")) and any(folder.glob(pickled.PATTERN)):
-            folder = pickled.as_safetensors(folder)
+            folder = pickled.as_safetensors(folder, BACKBONES.load(family).cls.files)
         return _source(family, label, folder)
     except UserError:
         raise
@@ -64,10 +66,11 @@ def resolve(name: str, allow_pickle: bool = False) -> BackboneSource:
 
 
 def _from_hub(name: str, allow_pickle: bool) -> Path:
+    files = sorted({file for member in BACKBONES.names() for file in BACKBONES.load(member).cls.files})
     try:
-        folder = Path(snapshot_download(name, allow_patterns=["config.json", "*.safetensors"]))
+        folder = Path(snapshot_download(name, allow_patterns=[*files, "*.safetensors"]))
         if allow_pickle and not any(folder.glob("*.safetensors")):
-            folder = Path(snapshot_download(name, allow_patterns=["config.json", pickled.PATTERN]))
+            folder = Path(snapshot_download(name, allow_patterns=[*files, pickled.PATTERN]))
         return folder
     except (HfHubHTTPError, OSError, ValueError) as error:
         reason = str(error).strip().partition("\n")[0].removeprefix("Got: ")

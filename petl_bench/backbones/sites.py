@@ -15,9 +15,16 @@ ModelSite = Literal["patch_embedding", "tokens_in", "norm_final"]
 KeysValues = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 
 
+ModelInput = Literal["log_mel", "waveform"]
+
+
 @dataclass(frozen=True)
 class Geometry:
-    """Sizes that methods and the planner depend on; ``patch`` is the patch side in frames and mel bins."""
+    """Sizes that methods and the planner depend on.
+
+    ``patch`` is the patch side in frames and mel bins; of a model of waveforms, the fewest frames of 10 ms that it
+    makes a token of, and its ``bins`` are 0.
+    """
 
     hidden_size: int
     intermediate_size: int
@@ -25,14 +32,17 @@ class Geometry:
     heads: int
     bins: int
     patch: int
+    token_fan_in: int
+    """Values that a token is made of, as Xavier's bound for new tokens counts them."""
     special_tokens: tuple[str, ...] = ("cls", "distillation")
     """Names of the tokens that stand before the patches."""
     rows: int | None = None
     """Frequency rows of the tokens behind the special ones, row after row in time; None for a sequence of frames."""
+    input: ModelInput = "log_mel"
 
     def check_features(self, frames: int, bins: int) -> None:
         """Raise UserError where the model cannot take features of this shape."""
-        if bins != self.bins:
+        if self.input == "log_mel" and bins != self.bins:
             raise UserError(f"features.bins = {bins}: this backbone takes {self.bins} mel bins")
         if frames < self.patch:
             raise UserError(f"features.frames = {frames}: this backbone needs at least {self.patch} frames")

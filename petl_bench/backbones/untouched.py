@@ -13,17 +13,20 @@ from petl_bench.backbones.base import Backbone
 def untouched_layers(backbone: Backbone, loaded: Mapping[str, Any]) -> int:
     """How many layers, counted from the input, are as in ``loaded``, the backbone's ``structure`` before a method.
 
-    0 where something before the first layer was touched, or where dropout makes hidden states random in training.
+    0 where something before the first layer was touched, or where dropout makes hidden states random in training. The
+    final norm is no part of the last layer, though it may stand in it.
     """
     now = backbone.structure()
     changed = {name for name in loaded.keys() | now.keys() if loaded.get(name) != now.get(name)}
     names = {id(module): name for name, module in backbone.named_modules()}
 
+    changed.discard(names[id(backbone.module_at("norm_final", None))])
+
     def is_touched(module: nn.Module) -> bool:
         name = names[id(module)]
         return any(other == name or other.startswith(f"{name}.") for other in changed)
 
-    if backbone.drops_out() or is_touched(backbone.module_at("tokens_in", None)):
+    if backbone.drops_out() or any(map(is_touched, backbone.before_layers())):
         return 0
     layers = (backbone.module_at("layer_in", layer) for layer in range(backbone.geometry.layers))
     touched = [is_touched(layer) for layer in layers]

@@ -13,9 +13,9 @@ import torch
 from torchaudio.functional import resample
 
 from petl_bench.benchmarks.containers import CONTAINERS, mpeg_samples, what_is_missing
+from petl_bench.cards import RATE
 from petl_bench.errors import UserError
 
-RATE = 16_000
 LOWEST_RATE, HIGHEST_RATE = 1_000, 768_000
 MOST_CHANNELS = 64
 LOUDEST = 100.0

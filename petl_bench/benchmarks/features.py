@@ -1,4 +1,4 @@
-"""Log-mel features: Kaldi's filter bank as torchaudio and AST's extractor compute it, batched, and a shared cache."""
+"""What models are given of clips, in a shared cache: waveforms, or log-mel as AST's extractor makes it."""
 
 from __future__ import annotations
 
@@ -11,16 +11,18 @@ import torch
 from torch import Tensor
 from torchaudio.compliance.kaldi import get_mel_banks
 
-from petl_bench.benchmarks.audio import RATE, to_mono
+from petl_bench.benchmarks.audio import to_mono
 from petl_bench.benchmarks.clip_facts import ClipFacts, read_facts, write_facts
 from petl_bench.benchmarks.clip_table import ClipTable, made_once, open_table, writing_table
 from petl_bench.benchmarks.dataset import Clip, Dataset, Layout
 from petl_bench.canonical import digest
-from petl_bench.cards import Features
+from petl_bench.cards import RATE, SHIFT, WINDOW
 from petl_bench.errors import UserError
 from petl_bench.locations import cache_folder, unwritable_cache
+from petl_bench.runspec import ModelInput, WaveformFeatures
 
-WINDOW, SHIFT, FFT = 400, 160, 512  # samples: 25 ms, 10 ms, the next power of two
+FFT = 512
+"""The next power of two above a window."""
 PREEMPHASIS = 0.97
 FLOOR = torch.finfo(torch.float32).eps
 CLIPS_AT_ONCE = 32
@@ -44,16 +46,17 @@ def log_mel(waveforms: Tensor, bins: int = 128) -> Tensor:
     return energies.clamp_min(FLOOR).log()
 
 
-def features_of(dataset: Dataset, features: Features, progress: Progress | None = None) -> ClipTable:
-    """Log-mel of every clip, ``[clips, frames, bins]``, memory-mapped from the shared cache; made if absent.
+def features_of(dataset: Dataset, features: ModelInput, progress: Progress | None = None) -> ClipTable:
+    """Features of every clip, ``[clips, *features.shape]``, memory-mapped from the shared cache; made if absent.
 
     Of several processes that need them at once, one makes them and the others wait.
 
-    Not normalised. Clips are cut to ``features.frames`` or padded with 0, before normalisation, as AST's extractor
-    does. Raises UserError where a clip cannot be read or is shorter than one window.
+    Not normalised. Clips are cut to ``features.frames`` or padded: log-mel ``[frames, bins]`` with 0, before
+    normalisation, as AST's extractor does; a waveform ``[samples]`` with NaN, so that its end can be told. Raises
+    UserError where a clip cannot be read or is shorter than one window.
     """
     path = features_path(dataset, features)
-    shape = (len(dataset.clips), features.frames, features.bins)
+    shape = (len(dataset.clips), *features.shape)
 
     def find() -> ClipTable | None:
         """None also where the facts beside the table are absent or damaged: both are made anew."""
@@ -62,7 +65,7 @@ def features_of(dataset: Dataset, features: Features, progress: Progress | None 
     return made_once(path, find, lambda: _extract(dataset, features, path, progress or (lambda done, total: None)))
 
 
-def notes_on_clips(dataset: Dataset, features: Features) -> list[str]:
+def notes_on_clips(dataset: Dataset, features: ModelInput) -> list[str]:
     """What showed when the clips' features were made, for under a table; nothing where they are not in the cache."""
     facts = read_facts(features_path(dataset, features).with_suffix(".json"))
     return [] if facts is None else facts.notes(dataset.name, features.frames)
@@ -99,21 +102,20 @@ def read_clip(layout: Layout, clip: Clip, frames: int) -> ReadClip:
     return ReadClip(waveform[:needed], rate, len(samples), silent, longer, shorter)
 
 
-def features_path(dataset: Dataset, features: Features) -> Path:
+def features_path(dataset: Dataset, features: ModelInput) -> Path:
     """The file in the cache that holds them."""
-    key = digest([NUMERICS_VERSION, dataset.fingerprint, features.frames, features.bins])
+    kind = features.input if isinstance(features, WaveformFeatures) else features.bins
+    key = digest([NUMERICS_VERSION, dataset.fingerprint, features.frames, kind])
     return cache_folder() / "features" / f"{key}.npy"
 
 
-def _extract(dataset: Dataset, features: Features, path: Path, progress: Progress) -> None:
-    shape = (len(dataset.clips), features.frames, features.bins)
+def _extract(dataset: Dataset, features: ModelInput, path: Path, progress: Progress) -> None:
+    shape = (len(dataset.clips), *features.shape)
     done, facts = 0, ClipFacts()
     try:
         with writing_table(path, shape) as writer:
             for batch in _equal_lengths(dataset, features):
-                mel = log_mel(torch.stack([read.waveform for _, read in batch]), features.bins)[:, : features.frames]
-                padded = torch.nn.functional.pad(mel, (0, 0, 0, features.frames - mel.shape[1]))
-                writer.add(padded.numpy())
+                writer.add(_padded(torch.stack([read.waveform for _, read in batch]), features).numpy())
                 for clip, read in batch:
                     facts = facts.and_of(clip.id, silent=read.silent, longer=read.longer)
                 done += len(batch)
@@ -123,7 +125,16 @@ def _extract(dataset: Dataset, features: Features, path: Path, progress: Progres
         raise unwritable_cache(path.parent, error) from error
 
 
-def _equal_lengths(dataset: Dataset, features: Features) -> Iterator[list[tuple[Clip, ReadClip]]]:
+def _padded(waveforms: Tensor, features: ModelInput) -> Tensor:
+    """Features of clips of one length, ``[batch, samples] -> [batch, *features.shape]``."""
+    if isinstance(features, WaveformFeatures):
+        missing = features.shape[0] - waveforms.shape[1]
+        return torch.nn.functional.pad(waveforms, (0, missing), value=torch.nan)
+    mel = log_mel(waveforms, features.bins)[:, : features.frames]
+    return torch.nn.functional.pad(mel, (0, 0, 0, features.frames - mel.shape[1]))
+
+
+def _equal_lengths(dataset: Dataset, features: ModelInput) -> Iterator[list[tuple[Clip, ReadClip]]]:
     """All clips in order, in runs of one length and at most CLIPS_AT_ONCE."""
     batch: list[tuple[Clip, ReadClip]] = []
     for clip in dataset.clips:

@@ -11,12 +11,11 @@ import numpy as np
 import soundfile
 
 from petl_bench.benchmarks.acquisition import Progress
-from petl_bench.benchmarks.audio import RATE
 from petl_bench.benchmarks.dataset import Clip, FileLayout, Layout, parted_groups, scan_dataset
 from petl_bench.benchmarks.duplicates import Duplicate, Samples, duplicates
 from petl_bench.benchmarks.features import ReadClip, log_mel, read_clip
 from petl_bench.benchmarks.landmarks import NO_LANDMARKS, Landmarks, landmarks
-from petl_bench.cards import BenchmarkCard
+from petl_bench.cards import RATE, BenchmarkCard
 from petl_bench.errors import UserError
 
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from petl_bench.benchmarks.audio import RATE
 from petl_bench.benchmarks.inspection import Inspection, SameRecording
-from petl_bench.cards import BenchmarkCard
+from petl_bench.cards import RATE, BenchmarkCard
 from petl_bench.cli._options import count
 
 SHOWN = 10

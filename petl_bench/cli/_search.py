@@ -172,6 +172,7 @@ def _plan(found: Sequence[Target], records: Sequence[RunRecord]) -> list[str]:
             seconds = throughput.seconds(runs) * (trials + after / len(runs))
             takes = f"about {duration(seconds)} if they all take as long as the card as it is"
             lines.append(f"  {takes} ({throughput.basis})")
+            lines += [f"  {note}" for note in target.workbench.notes_on_input()]
         lines += [f"  {name}: {show_dimension(dimension)}" for name, dimension in target.space.dimensions.items()]
     if len(found) > 1 and len({target.trials for target in found}) == 1:
         lines.append(f"every method has the same budget: {count(found[0].trials, 'trial')}")

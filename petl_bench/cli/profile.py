@@ -91,7 +91,7 @@ def profile(
     outcomes: list[tuple[str, Profile | str]] = []
     with Console(stderr=True).status("features") as status:
         workbench.features(
-            choice.card.features, lambda done, total: status.update(f"features: {done:,} of {total:,} clips")
+            workbench.model_input, lambda done, total: status.update(f"features: {done:,} of {total:,} clips")
         )
         status.update("matrix multiplication")
         try:

@@ -171,6 +171,8 @@ def _plan(forecasts: list[Forecast]) -> list[str]:
             failed = f", {of.failed} failed before" if of.failed else ""
             took = f"about {duration(of.seconds or 0)} ({of.basis})" if of.basis else "nothing left to train"
             lines.append(f"{runs}, {of.done} on record{failed}; {took}")
+        if of.bench.workbench is not None:
+            lines += [f"  {note}" for note in of.bench.workbench.notes_on_input()]
     return lines
 
 

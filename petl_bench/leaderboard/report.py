@@ -17,6 +17,7 @@ from petl_bench.errors import UserError
 from petl_bench.index import IndexedRun
 from petl_bench.leaderboard.parts import notes_on_parts
 from petl_bench.leaderboard.tables import Row, Table
+from petl_bench.runspec import WaveformFeatures
 from petl_bench.stats.availability import NotAvailable
 from petl_bench.stats.comparisons import Comparisons, compare
 from petl_bench.stats.describe import describe
@@ -96,9 +97,10 @@ def _row(row: Row, table: Table, comparisons: Comparisons | None) -> Data:
         "config_key": first.run_info.config_key,
         "profile": row.profile.model_dump(mode="json") if row.profile else None,
         "published": [
-            reference.model_dump(exclude={"benchmark"})
+            reference.model_dump(exclude={"benchmark", "backbone"})
             for reference in (row.name.card.reference if row.name.card else ())
             if reference.benchmark == table.benchmark
+            and reference.is_of(table.backbone, waveforms=isinstance(table.spec.data.features, WaveformFeatures))
         ],
     }
 

@@ -85,7 +85,7 @@ class Method(ABC):
     def expected_parameters(self, geometry: Geometry, total: int) -> int | None:
         """By formula: how many parameters train, without the head; None where the method states no formula.
 
-        ``total`` is the number of parameters of the backbone at the length in use.
+        ``total`` is the number of parameters of the backbone that full fine-tuning trains, at the length in use.
         """
         return None
 
@@ -94,7 +94,7 @@ class Method(ABC):
         return 0
 
     def leading_tokens(self, geometry: Geometry) -> tuple[str, ...]:
-        """Names of the tokens before the patches, as this method leaves them: cls, distillation, prompt."""
+        """Names of the tokens before those of the sound, as this method leaves them: cls, distillation, prompt."""
         return geometry.special_tokens
 
     def pooled_tokens(self, geometry: Geometry) -> tuple[int, ...] | None:

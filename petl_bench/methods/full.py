@@ -1,4 +1,4 @@
-"""Full fine-tuning: every parameter of the backbone trains, position embeddings included."""
+"""Full fine-tuning: every parameter of the backbone trains but those its family keeps frozen."""
 
 from __future__ import annotations
 

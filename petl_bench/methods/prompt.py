@@ -1,4 +1,4 @@
-"""Prompt tuning: trained tokens beside the patches, at the input or anew in every layer (VPT, arXiv 2203.12119)."""
+"""Prompt tuning: trained tokens beside those of a clip, at the input or anew in every layer (VPT, arXiv 2203.12119)."""
 
 from __future__ import annotations
 
@@ -15,11 +15,14 @@ from petl_bench.methods.base import Method, MethodConfig
 
 
 class Tokens(nn.Module):
-    """``count`` trained tokens, uniform in +-sqrt(6 / (3 patch^2 + d)) (VPT's Xavier bound), as ``[1, count, d]``."""
+    """``count`` trained tokens, uniform in +-sqrt(6 / (token fan-in + d)), as ``[1, count, d]``.
+
+    This is VPT's Xavier bound, in which a token's fan-in is that of the map that makes it from its piece of sound.
+    """
 
     def __init__(self, count: int, geometry: Geometry) -> None:
         super().__init__()
-        bound = math.sqrt(6 / (3 * geometry.patch**2 + geometry.hidden_size))
+        bound = math.sqrt(6 / (geometry.token_fan_in + geometry.hidden_size))
         self.values = nn.Parameter(torch.empty(1, count, geometry.hidden_size).uniform_(-bound, bound))
 
     def for_batch_of(self, x: Tensor) -> Tensor:
@@ -30,7 +33,7 @@ class Tokens(nn.Module):
 class Prompt(Method):
     """``deep``: the prompts are replaced by new ones before every layer after the first; else they pass through all.
 
-    Prompts stand after [CLS] and the distillation token; with ``distillation_token = dropped`` they stand in its place.
+    Prompts stand after the backbone's special tokens; with ``distillation_token = dropped`` in place of that one.
     """
 
     class Config(MethodConfig):

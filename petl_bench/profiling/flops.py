@@ -23,7 +23,7 @@ def forward_flops(model: nn.Module, features: Tensor) -> int:
 def training_flops(model: nn.Module, features: Tensor, targets: Tensor) -> int:
     """FLOPs of the forward and backward pass, down to the lowest parameter that requires a gradient.
 
-    features: ``[batch, frames, bins]``, targets: ``[batch]``. The gradients are thrown away.
+    features: ``[batch, ...]``, targets: ``[batch]``. The gradients are thrown away.
     """
     count = _counted(lambda: nn.functional.cross_entropy(model(features).float(), targets).backward())  # type: ignore[no-untyped-call]
     model.zero_grad(set_to_none=True)

@@ -29,7 +29,8 @@ class Conditions(Part):
     benchmark: str
     backbone: str
     frames: PositiveInt
-    bins: PositiveInt
+    bins: NonNegativeInt
+    """0 where a model is given waveforms."""
     class_count: PositiveInt
     precision: Precision
     batch_size: PositiveInt

@@ -85,7 +85,7 @@ class Throughput:
     def _timed(self, spec: RunSpec, backbone: Backbone, clips: int, frozen: int, *, backward: bool) -> float:
         """On hidden states behind ``frozen`` layers, where these are computed once for all runs."""
         device, features = self.workbench.device, spec.data.features
-        batch = torch.zeros(clips, features.frames, features.bins, device=device)
+        batch = torch.zeros(clips, *features.shape, device=device)
         if frozen:
             with torch.no_grad():
                 batch = backbone.hidden(batch[:1], frozen).expand(clips, -1, -1)

@@ -22,6 +22,7 @@ from petl_bench.leaderboard.parts import notes_on_parts
 from petl_bench.leaderboard.report import benchmark_card, unlike_published
 from petl_bench.leaderboard.tables import make_tables
 from petl_bench.records import RunRecord
+from petl_bench.runspec import WaveformFeatures
 from petl_bench.stats.availability import NotAvailable
 from petl_bench.stats.describe import describe
 from petl_bench.stats.estimate import Interval
@@ -177,7 +178,12 @@ def _published(record: RunRecord, namer: Namer) -> str:
     ours = (spec.training.batch_size, spec.training.micro_batch_size, spec.data.protocol)
     if ours != (usual.training.batch_size, usual.training.micro_batch_size, usual.protocol):
         return ""
-    found = [reference for reference in card.reference if reference.benchmark == benchmark]
+    backbone, waveforms = str(record.meta_info.model_info["name"]), isinstance(spec.data.features, WaveformFeatures)
+    found = [
+        reference
+        for reference in card.reference
+        if reference.benchmark == benchmark and reference.is_of(backbone, waveforms=waveforms)
+    ]
     return "; ".join(published(reference.model_dump()) for reference in found)
 
 

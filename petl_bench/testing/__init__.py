@@ -20,7 +20,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from petl_bench.backbones.ast import AST
+from petl_bench.backbones.base import Backbone
 from petl_bench.errors import one_line
 from petl_bench.lookup import find_method
 from petl_bench.methods.base import Method
@@ -29,12 +29,11 @@ from petl_bench.switches import Switches
 from petl_bench.testing.trials import (
     CLASSES,
     CLIPS,
-    clips,
+    FAMILIES,
+    Family,
     empty_memory_is_nan,
-    full_size,
     is_poisoned,
     logits_of,
-    small,
     take_steps,
     trained_outside,
 )
@@ -60,7 +59,7 @@ class MethodContract:
     """The rules, one test each. A subclass names its ``method``, and may set its ``settings`` and ``switches``.
 
     Rules run on the bundled ``mini`` backbone (on one of AST's full size where the method's ``check`` refuses mini),
-    some on both and at several lengths.
+    some on both and at several lengths. Another ``family`` has a small and a larger model of its own.
     """
 
     method: ClassVar[str | type[Method]]
@@ -68,6 +67,8 @@ class MethodContract:
     benchmark: ClassVar[str] = ""
     """Whose ``[for.NAME]`` settings of a card apply."""
     switches: ClassVar[Switches] = Switches()
+    family: ClassVar[str] = "ast"
+    """Family of backbones that it is tried on, of those in ``trials.FAMILIES``."""
 
     def test_config_survives_json(self) -> None:
         """its Config, written to a record and read back, is the same"""
@@ -80,18 +81,18 @@ class MethodContract:
         method, backbone = self.new_method(), self.backbone()
         if not method.starts_as_identity():
             raise SkipTest("it does not claim to")
-        before = backbone.tokens(clips(FRAMES))
+        before = backbone.tokens(self.clips(FRAMES))
         method.attach(backbone)
-        difference = (backbone.tokens(clips(FRAMES)) - before).abs().max()
+        difference = (backbone.tokens(self.clips(FRAMES)) - before).abs().max()
         assert difference == 0, f"attached and untrained it changes tokens by up to {difference:.2g}"
 
     def test_every_parameter_can_matter(self) -> None:
         """every parameter that trains is added, and gets a gradient within two steps or is declared redundant"""
         backbone, tolerance = self.precise(self.attached(self.backbone()))
         least = DOUBLE_DEAD if tolerance == DOUBLE_TOLERANCE else SINGLE_DEAD
-        strangers = trained_outside(backbone, clips(FRAMES))
+        strangers = trained_outside(backbone, self.clips(FRAMES))
         assert not strangers, f"trained, but neither added nor unfrozen: {', '.join(strangers)}"
-        norms = take_steps(backbone, clips(FRAMES))
+        norms = take_steps(backbone, self.clips(FRAMES))
         norms = {name: norm for name, norm in norms.items() if backbone.roles[name] != "head"}
         if not norms:
             raise SkipTest("nothing trains but the head")
@@ -104,8 +105,8 @@ class MethodContract:
         """training and evaluation leave frozen weights alone"""
         backbone = self.attached(self.backbone())
         before = {name: tensor.clone() for name, tensor in backbone.state_dict().items()}
-        take_steps(backbone, clips(FRAMES))
-        logits_of(backbone, clips(FRAMES))
+        take_steps(backbone, self.clips(FRAMES))
+        logits_of(backbone, self.clips(FRAMES))
         after = backbone.state_dict()
         ours = {id(parameter) for parameter in backbone.trained_parameters()}
         trained = {name for name, p in backbone.named_parameters(remove_duplicate=False) if id(p) in ours}
@@ -116,7 +117,7 @@ class MethodContract:
     def test_parameter_count_is_the_formula(self) -> None:
         """as many parameters train as its formula says"""
         for backbone in self.sizes():
-            method, total = self.new_method(), backbone.total_parameters()
+            method, total = self.new_method(), sum(tensor.numel() for tensor in backbone.fine_tuned().values())
             expected = method.expected_parameters(backbone.geometry, total)
             if expected is None:
                 raise SkipTest("it states no formula (expected_parameters)")
@@ -129,20 +130,20 @@ class MethodContract:
     def test_saved_and_loaded_it_is_the_same(self) -> None:
         """saved and loaded it gives equal logits, BatchNorm buffers and head included"""
         backbone = self.attached(self.backbone())
-        take_steps(backbone, clips(FRAMES))
+        take_steps(backbone, self.clips(FRAMES))
         with tempfile.TemporaryDirectory() as folder:
             save_file(backbone.trained_state(), Path(folder) / "state.safetensors")
             state = load_file(Path(folder) / "state.safetensors")
         other = self.attached(self.backbone(), seed=1)
         other.restore(state)
-        difference = (logits_of(other, clips(FRAMES)) - logits_of(backbone, clips(FRAMES))).abs().max()
+        difference = (logits_of(other, self.clips(FRAMES)) - logits_of(backbone, self.clips(FRAMES))).abs().max()
         assert difference == 0, f"logits differ by up to {difference:.2g}: some state is no parameter and no buffer"
 
     def test_detach_restores_the_backbone(self) -> None:
         """detached, the backbone is as before, bit for bit"""
         backbone = self.backbone()
         state = {name: tensor.clone() for name, tensor in backbone.state_dict().items()}
-        condition, tokens = backbone.condition(), backbone.tokens(clips(FRAMES))
+        condition, tokens = backbone.condition(), backbone.tokens(self.clips(FRAMES))
         self.attached(backbone)
         with torch.no_grad():
             for parameter in backbone.trained_parameters():
@@ -153,7 +154,7 @@ class MethodContract:
         assert not changed, f"not as before: {', '.join(changed)}"
         differing = sorted(name or "the backbone" for name in condition if condition[name] != now.get(name))
         assert not differing, f"hooks, mode, attributes or requires_grad not as before: {', '.join(differing)}"
-        assert torch.equal(backbone.tokens(clips(FRAMES)), tokens), "the detached backbone gives other tokens"
+        assert torch.equal(backbone.tokens(self.clips(FRAMES)), tokens), "the detached backbone gives other tokens"
 
     def test_bf16_is_finite(self) -> None:
         """under bf16 autocast logits are finite, in training and evaluation"""
@@ -161,7 +162,7 @@ class MethodContract:
         for training in (True, False):
             backbone.train(training)
             with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
-                logits = backbone(clips(FRAMES))
+                logits = backbone(self.clips(FRAMES))
             assert torch.isfinite(logits).all(), f"not finite in {'training' if training else 'evaluation'}"
 
     def test_no_memory_is_left_uninitialised(self) -> None:
@@ -169,7 +170,7 @@ class MethodContract:
         backbone = self.backbone()
         with empty_memory_is_nan():
             self.attached(backbone)
-            logits = [logits_of(backbone, clips(FRAMES)), backbone.train()(clips(FRAMES))]
+            logits = [logits_of(backbone, self.clips(FRAMES)), backbone.train()(self.clips(FRAMES))]
         tensors = [*backbone.attachments.named_parameters(), *backbone.attachments.named_buffers()]
         culprits = [name for name, tensor in tensors if is_poisoned(tensor)]
         assert not culprits, f"uninitialised memory in {', '.join(culprits)}"
@@ -184,7 +185,7 @@ class MethodContract:
         for frames in LENGTHS:
             for backbone in self.sizes(frames) if frames == FRAMES else [self.backbone(frames)]:
                 method = self.new_method()
-                logits = logits_of(self.attached(backbone), clips(frames))
+                logits = logits_of(self.attached(backbone), self.clips(frames))
                 where = f"at hidden size {backbone.geometry.hidden_size} and {frames} frames"
                 assert logits.shape == (CLIPS, CLASSES), f"logits of shape {list(logits.shape)} {where}"
                 assert torch.isfinite(logits).all(), f"logits are not finite {where}"
@@ -194,9 +195,9 @@ class MethodContract:
     def test_clips_do_not_see_each_other(self) -> None:
         """in evaluation a clip's logits do not depend on the clips beside it"""
         backbone, tolerance = self.precise(self.attached(self.backbone()))
-        take_steps(backbone, clips(FRAMES))
-        together = logits_of(backbone, clips(FRAMES))
-        alone = torch.cat([logits_of(backbone, clip[None]) for clip in clips(FRAMES)])
+        take_steps(backbone, self.clips(FRAMES))
+        together = logits_of(backbone, self.clips(FRAMES))
+        alone = torch.cat([logits_of(backbone, clip[None]) for clip in self.clips(FRAMES)])
         difference = (together - alone).abs().max()
         assert difference < tolerance, f"logits differ by up to {difference:.2g}"
 
@@ -213,11 +214,11 @@ class MethodContract:
             f"two seeds, one start: {', '.join(fixed)} (or set fixed_start)"
         )
         for backbone in (first, again):
-            take_steps(backbone, clips(FRAMES))
+            take_steps(backbone, self.clips(FRAMES))
         states = first.trained_state(), again.trained_state()
         changed = [name for name in first.roles if not torch.equal(states[0][name], states[1][name])]
         assert not changed, f"one seed, two trainings: {', '.join(changed)}"
-        outputs = [logits_of(backbone, clips(FRAMES)) for backbone in (first, again)]
+        outputs = [logits_of(backbone, self.clips(FRAMES)) for backbone in (first, again)]
         assert torch.equal(*outputs), "one seed, two outputs"
         drawn = [self._drawn_after_attaching(seed) for seed in (0, 1)]
         assert not torch.equal(*drawn), "attach seeds torch's generator itself, so that every run would start alike"
@@ -254,33 +255,41 @@ class MethodContract:
         config, _ = resolve_settings(choice, self.benchmark, "", dict(self.settings))
         return choice.implementation.cls(config, self.switches)
 
-    def backbone(self, frames: int = FRAMES) -> AST:
+    def backbone(self, frames: int = FRAMES) -> Backbone:
         """A new backbone that the method accepts, the small one if it can be."""
         return next(self.sizes(frames))
 
-    def sizes(self, frames: int = FRAMES) -> Iterator[AST]:
-        """New backbones, the small one and one of AST's full size, without those that the method refuses.
+    def sizes(self, frames: int = FRAMES) -> Iterator[Backbone]:
+        """New backbones, the small one and a larger one (AST's full size), without those that the method refuses.
 
         Raises SkipTest where it refuses both.
         """
-        refusals = []
-        for load in (small, full_size):
+        refusals: dict[str, list[str]] = {}
+        accepted = False
+        for load in self.of_family.backbones:
             backbone, method = load(frames), self.new_method()
-            try:
-                method.check(backbone.geometry)
-                method.pooled_tokens(backbone.geometry)
-            except ValueError as refusal:
-                refusals.append(f"hidden size {backbone.geometry.hidden_size}: {refusal}")
+            if reason := refusal(method, backbone):
+                refusals.setdefault(reason, []).append(str(backbone.geometry.hidden_size))
             else:
+                accepted = True
                 yield backbone
-        if len(refusals) == 2:
-            raise SkipTest(f"its check refuses every backbone ({'; '.join(refusals)})")
+        if not accepted:
+            said = (f"hidden size {' and '.join(sizes)}: {reason}" for reason, sizes in refusals.items())
+            raise SkipTest(f"its check refuses every backbone ({'; '.join(said)})")
 
-    def precise(self, backbone: AST) -> tuple[AST, float]:
+    def clips(self, frames: int) -> Tensor:
+        """What the family's backbones are given, always the same."""
+        return self.of_family.clips(frames)
+
+    @property
+    def of_family(self) -> Family:
+        return FAMILIES[self.family]
+
+    def precise(self, backbone: Backbone) -> tuple[Backbone, float]:
         """The backbone in double precision, and what equal logits may differ by; in single precision where the method
         holds tensors that are neither parameters nor buffers and so stay behind."""
         try:
-            logits_of(backbone.double(), clips(FRAMES))
+            logits_of(backbone.double(), self.clips(FRAMES))
         except RuntimeError:
             return backbone.float(), SINGLE_TOLERANCE
         return backbone, DOUBLE_TOLERANCE
@@ -289,7 +298,7 @@ class MethodContract:
         """How many parameters train by role, on the first backbone that fits."""
         return self.attached(self.backbone()).parameters_by_role()
 
-    def attached(self, backbone: AST, seed: int = 0) -> AST:
+    def attached(self, backbone: Backbone, seed: int = 0) -> Backbone:
         """The backbone with the method attached under a seed, and a head."""
         method = self.new_method()
         with torch.random.fork_rng(devices=[]):
@@ -306,3 +315,13 @@ class MethodContract:
             torch.manual_seed(seed)
             self.new_method().attach(backbone)
             return torch.rand(4)
+
+
+def refusal(method: Method, backbone: Backbone) -> str:
+    """Why a method's check refuses a backbone, or nothing."""
+    try:
+        method.check(backbone.geometry)
+        method.pooled_tokens(backbone.geometry)
+    except ValueError as reason:
+        return str(reason)
+    return ""

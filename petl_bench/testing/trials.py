@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from copy import deepcopy
+from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import torch
@@ -13,16 +16,28 @@ from transformers import ASTConfig, ASTModel
 
 from petl_bench.backbones.ast import AST, ATTENTION
 from petl_bench.backbones.base import Backbone
+from petl_bench.backbones.hubert import Hubert
 from petl_bench.backbones.mini import Mini
+from petl_bench.backbones.wav2vec2 import Wav2Vec2
+from petl_bench.backbones.waveform import Waveform
+from petl_bench.backbones.waveform_folder import without_chance
+from petl_bench.backbones.wavlm import WavLM
+from petl_bench.runspec import WaveformFeatures
 
 CLASSES, CLIPS, BINS = 3, 4, 128
 LEARNING_RATE = 1e-2
 POISONED_BYTES = 2**22
 
 
-def clips(frames: int) -> Tensor:
+def log_mel_clips(frames: int) -> Tensor:
     """Noise in place of normalised log-mel, ``[clips, frames, bins]``, always the same."""
     return torch.randn(CLIPS, frames, BINS, generator=torch.Generator().manual_seed(0))
+
+
+def waveform_clips(frames: int) -> Tensor:
+    """Noise at a speaker's level, ``[clips, samples]``, always the same."""
+    shape = WaveformFeatures(frames=frames).shape
+    return 0.1 * torch.randn(CLIPS, *shape, generator=torch.Generator().manual_seed(0))
 
 
 def small(frames: int) -> AST:
@@ -35,6 +50,50 @@ def full_size(frames: int) -> AST:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         return AST.of(ASTModel(ASTConfig(attn_implementation=ATTENTION)), frames)
+
+
+def random_waveform(cls: type[Waveform], *, pre_norm: bool, hidden_size: int) -> Waveform:
+    """Two layers with random weights: post-norm without attention mask, as base models are, or pre-norm with one."""
+    config = cls.config_class(
+        hidden_size=hidden_size,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        intermediate_size=2 * hidden_size,
+        conv_dim=(16,) * 7,
+        num_conv_pos_embeddings=16,
+        num_conv_pos_embedding_groups=4,
+        feat_extract_norm="layer" if pre_norm else "group",
+        do_stable_layer_norm=pre_norm,
+        initializer_range=0.1,
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return cls.of(cls.model_class(without_chance(config)), normalises=True)
+
+
+@dataclass(frozen=True)
+class Family:
+    """Backbones of one family, by the number of frames, and clips for them."""
+
+    backbones: tuple[Callable[[int], Backbone], ...]
+    clips: Callable[[int], Tensor]
+
+
+def _waveform_family(cls: type[Waveform]) -> Family:
+    @cache
+    def made(hidden_size: int) -> Waveform:
+        return random_waveform(cls, pre_norm=hidden_size > 128, hidden_size=hidden_size)
+
+    return Family((lambda frames: deepcopy(made(128)), lambda frames: deepcopy(made(192))), waveform_clips)
+
+
+FAMILIES: dict[str, Family] = {
+    "ast": Family((small, full_size), log_mel_clips),
+    "wav2vec2": _waveform_family(Wav2Vec2),
+    "hubert": _waveform_family(Hubert),
+    "wavlm": _waveform_family(WavLM),
+}
+"""By the name that the registry has for a family of checkpoints."""
 
 
 def logits_of(backbone: Backbone, inputs: Tensor) -> Tensor:
@@ -63,7 +122,7 @@ def take_steps(backbone: Backbone, inputs: Tensor, steps: int = 2) -> dict[str, 
     return largest
 
 
-def trained_outside(backbone: AST, inputs: Tensor) -> list[str]:
+def trained_outside(backbone: Backbone, inputs: Tensor) -> list[str]:
     """Tensors that a backward pass reaches, but that the backbone does not train: names, or shapes of unknown ones."""
     loss = backbone.train()(inputs.to(next(backbone.parameters()).dtype)).sum()
     trained = {id(parameter) for parameter in backbone.trained_parameters()}

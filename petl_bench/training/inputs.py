@@ -1,4 +1,4 @@
-"""What a model is given in a run: batches of normalised features, or of frozen states, and their targets."""
+"""What a model is given in a run: batches of features, log-mel normalised, and their targets."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from torch import Tensor
 from petl_bench.benchmarks.augment import mask
 from petl_bench.benchmarks.splits import Split
 from petl_bench.cards import AUDIOSET_MEAN, AUDIOSET_STD
-from petl_bench.runspec import RunSpec
+from petl_bench.runspec import RunSpec, WaveformFeatures
 from petl_bench.workbench import Workbench
 
 
 class Inputs:
-    """Batches of normalised features and targets on the device."""
+    """Batches of features and targets on the device."""
 
     def __init__(self, spec: RunSpec, workbench: Workbench, split: Split) -> None:
         self.dataset = workbench.dataset
@@ -34,7 +34,10 @@ class Inputs:
         return bool(self._augment.time_mask or self._augment.frequency_mask)
 
     def features(self, indices: npt.NDArray[np.int64], masks: int | None = None) -> Tensor:
-        """``[batch, frames, bins]``, as AST's extractor normalises them; ``masks``: the seed of an epoch's masks."""
+        """``[batch, frames, bins]``, as AST's extractor normalises them, or waveforms ``[batch, samples]`` as they are.
+
+        ``masks`` is the seed of an epoch's masks.
+        """
         features = torch.from_numpy(self.table[indices]).to(self.device)
         features = (features - self.mean) / self.scale
         if masks is not None and self.augments:
@@ -47,8 +50,10 @@ class Inputs:
 
 
 def normalisation(spec: RunSpec, workbench: Workbench, split: Split) -> tuple[float, float]:
-    """Mean and standard deviation of log-mel values, by the switch of that name."""
+    """Mean and standard deviation of log-mel values, by the switch of that name; of waveforms, what changes nothing."""
     features = spec.data.features
+    if isinstance(features, WaveformFeatures):
+        return 0.0, 0.5
     if spec.switches.normalisation == "audioset":
         return AUDIOSET_MEAN, AUDIOSET_STD
     if spec.switches.normalisation == "training":

@@ -131,6 +131,12 @@ def test_trained_state_is_a_real_copy_with_buffers() -> None:
     assert all(torch.equal(tensor, original[name]) for name, tensor in backbone.trained_state().items())
 
 
+def test_rows_are_those_of_the_patch_grid() -> None:
+    backbone = Mini.load(None, frames=100)
+    assert backbone.geometry.rows == backbone.model.embeddings.get_shape(backbone.model.config)[0]
+    assert AST.description(ASTConfig(), []).geometry.rows == 12
+
+
 def grid_of(rows: int, columns: int) -> torch.Tensor:
     """Position embeddings whose first channel is the row and second the column; special tokens are -1, -2."""
     row, column = torch.meshgrid(torch.arange(rows), torch.arange(columns), indexing="ij")
@@ -205,7 +211,7 @@ def test_damaged_checkpoints_are_one_line(tmp_path: Path) -> None:
         {"time_stride": 0},
         {"num_hidden_layers": -1},
         {"model_type": ["a", "b"]},
-        {"model_type": "wav2vec2"},
+        {"model_type": "whisper"},
     ],
 )
 def test_a_config_that_makes_no_model_is_one_line(tmp_path: Path, setting: dict[str, object]) -> None:

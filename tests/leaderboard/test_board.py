@@ -23,6 +23,7 @@ from petl_bench.leaderboard.tables import make_tables, scores_of
 from petl_bench.metrics import evaluate
 from petl_bench.records import Failure, RunRecord
 from petl_bench.results import ResultsTree
+from petl_bench.runspec import WaveformFeatures
 from petl_bench.switches import PROFILES
 from tests.leaderboard.trees import plant, run_of, study_of, template
 from tests.studies import TINY, plan_of
@@ -378,3 +379,27 @@ def _logits(folder: Path, change: Callable[[np.ndarray[Any, Any]], np.ndarray[An
     with np.load(folder / "predictions.npz") as arrays:
         content = dict(arrays)
     np.savez(folder / "predictions.npz", **{**content, "test_logits": change(content["test_logits"])})
+
+
+@pytest.mark.parametrize(
+    ("backbone", "waveforms", "sources"),
+    [
+        ("MIT/ast-finetuned-audioset-10-10-0.4593", False, {"Table 1"}),
+        ("mini", False, {"Table 1"}),
+        ("facebook/wav2vec2-base-960h", True, {"Table 3"}),
+        ("wav2vec2-base-960h", True, {"Table 3"}),
+        ("wavlm-base", True, set()),
+    ],
+)
+def test_published_results_stand_beside_rows_of_their_backbone(
+    backbone: str, waveforms: bool, sources: set[str]
+) -> None:
+    made = run_of(np.array([True, False]), benchmark="gsc")
+    if waveforms:
+        data = made.record.spec.data.model_copy(update={"features": WaveformFeatures(frames=100)})
+        made = run_of(np.array([True, False]), benchmark="gsc", spec={"data": data})
+    meta = made.record.meta_info
+    meta = meta.model_copy(update={"model_info": {**meta.model_info, "name": backbone}})
+    plant(Path("results"), replace(made, record=made.record.model_copy(update={"meta_info": meta})))
+    published = board(Path("results"))[0][0]["rows"][0]["published"]
+    assert {reference["source"].rpartition(", ")[2] for reference in published} == sources

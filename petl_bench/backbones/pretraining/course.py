@@ -11,7 +11,7 @@ from torch.nn.functional import avg_pool1d, pad
 from petl_bench.backbones.pretraining import programs as p
 from petl_bench.backbones.pretraining.draws import Draws
 from petl_bench.backbones.pretraining.programs import Programs
-from petl_bench.benchmarks.audio import RATE
+from petl_bench.cards import RATE
 
 STEP = 80
 """Samples between two values: 5 ms."""

@@ -12,8 +12,8 @@ from petl_bench.backbones.pretraining import programs as p
 from petl_bench.backbones.pretraining.course import STEP, Course
 from petl_bench.backbones.pretraining.draws import Draws
 from petl_bench.backbones.pretraining.programs import Programs
-from petl_bench.benchmarks.audio import RATE
-from petl_bench.benchmarks.features import SHIFT, WINDOW, log_mel
+from petl_bench.benchmarks.features import log_mel
+from petl_bench.cards import RATE, SHIFT, WINDOW
 
 FFT, HOP = 512, 256
 WANDERINGS = 6

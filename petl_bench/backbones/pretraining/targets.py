@@ -11,7 +11,7 @@ from torch.nn.functional import avg_pool1d
 from petl_bench.backbones.pretraining import programs as p
 from petl_bench.backbones.pretraining.course import STEP, Course, values_at
 from petl_bench.backbones.pretraining.programs import Programs
-from petl_bench.benchmarks.features import SHIFT
+from petl_bench.cards import SHIFT
 
 TRACKS = ("pitch", "voiced", "noise", "formant1", "formant2", "formant3", "tilt", "place")
 """Of a moment: the program's channels, levels as square roots; and how far the event is, 0 to 1.
