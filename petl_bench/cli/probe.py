@@ -81,7 +81,7 @@ def probe(
     plan = make_plan(request, choice, workbench.subject)
     with Console(stderr=True).status("features") as status:
         workbench.features(
-            choice.card.features, lambda done, total: status.update(f"features: {done:,} of {total:,} clips")
+            workbench.model_input, lambda done, total: status.update(f"features: {done:,} of {total:,} clips")
         )
         found = run_probe(
             plan, workbench, lambda done, total: status.update(f"heads: {done} of {total} folds and seeds")
