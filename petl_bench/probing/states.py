@@ -35,11 +35,13 @@ def layer_states(spec: RunSpec, workbench: Workbench, split: Split) -> ClipTable
 
 
 def pooled_by_depth(backbone: Backbone, features: Tensor) -> Tensor:
-    """``[batch, frames, bins] -> [batch, 1 + layers, hidden]``."""
+    """Features to ``[batch, 1 + layers, hidden]``; padding that a backbone tells apart counts nowhere."""
     seen: list[Tensor] = []
+    padding = backbone.hidden(features, 0).isnan()
 
     def look(hidden: Tensor) -> Tensor:
-        seen.append(backbone.pool(nn.functional.layer_norm(hidden, hidden.shape[-1:])))
+        normalised = nn.functional.layer_norm(hidden, hidden.shape[-1:])
+        seen.append(backbone.pool(normalised.masked_fill(padding, torch.nan)))
         return hidden
 
     backbone.site("layer_in", 0).on_input(look)

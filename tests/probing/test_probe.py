@@ -12,6 +12,9 @@ import torch
 from torch import nn
 
 from petl_bench.backbones.mini import Mini
+from petl_bench.backbones.wav2vec2 import Wav2Vec2
+from petl_bench.backbones.waveform import Waveform
+from petl_bench.backbones.wavlm import WavLM
 from petl_bench.errors import UserError
 from petl_bench.lookup import find_method
 from petl_bench.plan import choose
@@ -22,6 +25,7 @@ from petl_bench.probing.probe import Depth, Probe, probe
 from petl_bench.probing.states import pooled_by_depth
 from petl_bench.probing.study import study_text
 from petl_bench.sweeps.card import SweepCard
+from tests.backbones.waveforms import FRAMES, clips, save_checkpoint
 from tests.studies import TINY, Command, plan_of
 
 
@@ -46,6 +50,19 @@ def test_states_by_depth_are_what_the_layers_give_one_by_one() -> None:
             ).sqrt()
             torch.testing.assert_close(states[:, layers], normalised.mean(1), atol=1e-5, rtol=1e-4)
     assert backbone.condition() == before
+
+
+@pytest.mark.parametrize("pre_norm", [True, False])
+@pytest.mark.parametrize("family", [Wav2Vec2, WavLM])
+def test_padding_of_waveforms_counts_nowhere(family: type[Waveform], pre_norm: bool, tmp_path: Path) -> None:
+    save_checkpoint(tmp_path, family, pre_norm=pre_norm)
+    backbone = family.load(tmp_path, FRAMES)
+    with torch.inference_mode():
+        states = pooled_by_depth(backbone, clips())
+        for layers in range(backbone.geometry.layers + 1):
+            hidden = backbone.hidden(clips(), layers)
+            wanted = backbone.pool(nn.functional.layer_norm(hidden, hidden.shape[-1:]))
+            torch.testing.assert_close(states[:, layers], wanted, atol=1e-4, rtol=1e-4)
 
 
 def test_heads_find_classes_where_they_are_and_nothing_where_there_is_noise() -> None:
