@@ -1,0 +1,1 @@
+"""What ``petl-bench init`` makes: a study's folder, and the table of its clips."""

@@ -1,0 +1,91 @@
+"""Make a study's folder from the template, and a table of clips from folders of audio."""
+
+from __future__ import annotations
+
+import csv
+import math
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from string import Template
+
+from petl_bench.errors import UserError
+
+TEMPLATE = Path(__file__).parent / "template"
+SUFFIXES = frozenset(
+    {".wav", ".flac", ".ogg", ".opus", ".mp3", ".aiff", ".aif", ".au", ".caf", ".sph", ".w64", ".rf64"}
+)
+FRAMES = 500
+MOST_FRAMES = 1024
+"""What AST was pretrained with: longer clips are cut."""
+
+
+def make_study(folder: Path, clips: Path | None) -> list[Path]:
+    """Write the study's files, none of which may be there yet; with ``clips``, its table of audio files by label.
+
+    ``clips`` holds a folder per label. It is left as it is: the study's data folder has a link to it. Returns the files
+    written. Raises UserError.
+    """
+    name = study_name(folder)
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UserError(f"{folder} is there already and not empty; name a new folder")
+    table = None if clips is None else list(labelled(clips))
+    values = {"name": name, "title": name.replace("-", " ").replace("_", " "), "frames": FRAMES}
+    if table is not None and clips is not None:
+        values["frames"] = frames_of([clips / path for path, _ in table])
+    written = []
+    for source in sorted(path for path in TEMPLATE.rglob("*") if path.is_file() and path.suffix != ".pyc"):
+        target = folder / source.relative_to(TEMPLATE).with_name(source.name.replace("NAME", name))
+        target.parent.mkdir(parents=True, exist_ok=True)
+        text = source.read_text("utf-8")
+        target.write_text(text if source.suffix == ".py" else Template(text).substitute(values), encoding="utf-8")
+        written.append(target)
+    data = folder / "data" / name
+    data.mkdir(parents=True)
+    with (data / "clips.csv").open("w", newline="", encoding="utf-8") as file:
+        rows = csv.writer(file, lineterminator="\n")
+        rows.writerow(["path", "label"])
+        rows.writerows((f"audio/{path.as_posix()}", label) for path, label in table or ())
+    if clips is not None:
+        (data / "audio").symlink_to(clips.resolve(), target_is_directory=True)
+    return [*written, data / "clips.csv"]
+
+
+def study_name(folder: Path) -> str:
+    """What the study's benchmark is called. Raises UserError where the folder's name cannot be a card's."""
+    name = folder.resolve().name
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
+        raise UserError(f"{folder}: a study's name has letters, digits, '.', '_' and '-', as in bird-calls")
+    return name
+
+
+def labelled(clips: Path) -> Iterator[tuple[Path, str]]:
+    """Audio files below a folder, relative to it, with the name of the first folder on the way as label.
+
+    Raises UserError where there are none, or fewer than two labels.
+    """
+    if not clips.is_dir():
+        raise UserError(f"--clips {clips}: there is no such folder")
+    found = sorted(
+        path.relative_to(clips) for path in clips.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file()
+    )
+    if outside := [path for path in found if len(path.parts) == 1]:
+        raise UserError(
+            f"--clips {clips}: {outside[0]} is in no label's folder; give LABEL/clip.wav, a folder per label"
+        )
+    if len({path.parts[0] for path in found}) < 2:
+        raise UserError(f"--clips {clips}: {len(found)} audio files of fewer than two labels; give a folder per label")
+    yield from ((path, path.parts[0]) for path in found)
+
+
+def frames_of(paths: list[Path]) -> int:
+    """Frames of 10 ms that hold the longest clip, as far as AST's pretraining goes; files that cannot be read aside."""
+    import soundfile
+
+    longest = 0.0
+    for path in paths:
+        try:
+            longest = max(longest, soundfile.info(path).duration)
+        except RuntimeError:
+            continue  # data verify names it
+    return min(MOST_FRAMES, max(16, math.ceil(100 * longest))) if longest else FRAMES
