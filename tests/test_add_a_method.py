@@ -67,7 +67,9 @@ def test_a_file_in_a_studys_methods_is_a_method() -> None:
 def test_a_card_may_name_the_file_and_comes_before_it() -> None:
     Path("methods").mkdir()
     Path("methods/rescale.py").write_text(block("methods/rescale.py"))
-    Path("methods/rescale.toml").write_text('implementation = "rescale.py:Rescale"\ntitle = "Rescale"\n[optimizer]\nlr = 1e-3\n')
+    Path("methods/rescale.toml").write_text(
+        'implementation = "rescale.py:Rescale"\ntitle = "Rescale"\n[optimizer]\nlr = 1e-3\n'
+    )
     assert listed()["rescale"] == "methods/rescale.toml"
     assert train(methods=("rescale",)).record.spec.training.optimizer.lr == 1e-3
 

@@ -85,6 +85,7 @@ def test_a_local_card_comes_first_and_is_said_to_shadow() -> None:
 
 def test_an_unknown_name_is_told_the_nearest() -> None:
     with pytest.raises(
-        UserError, match=r"unknown method 'conformr' \(did you mean 'conformer'\?\); known: adaptformer, bitfit, bottleneck, "
+        UserError,
+        match=r"unknown method 'conformr' \(did you mean 'conformer'\?\); known: adaptformer, bitfit, bottleneck, ",
     ):
         find_card("methods", "conformr")

@@ -103,7 +103,10 @@ def test_the_recipe_comes_from_the_benchmark_card_unless_flags_say_otherwise() -
         ({"dataset": "synthetik"}, r"unknown benchmark 'synthetik' \(did you mean 'synthetic'"),
         ({"methods": ("nothing.py:Nothing",)}, r"no file"),
         ({"methods": ("nothing.py",)}, r"no file"),
-        ({"methods": ("prompt",)}, r"unknown method 'prompt' \(did you mean 'prompt_\w+'\?\); known: adaptformer, bitfit, "),
+        (
+            {"methods": ("prompt",)},
+            r"unknown method 'prompt' \(did you mean 'prompt_\w+'\?\); known: adaptformer, bitfit, ",
+        ),
         (
             {"methods": ("bottleneck",), "settings": ("bottleneck.placement.locaton=ffn",)},
             r"unknown key 'placement.locaton' \(did you mean 'location'",

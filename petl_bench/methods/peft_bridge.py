@@ -12,14 +12,14 @@ import typing
 from collections.abc import Iterable
 from functools import cache
 from importlib.metadata import version
-from typing import Annotated, Any, Literal, cast, get_args, get_origin
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 import torch
 from pydantic import Field, create_model, field_validator
 from torch import nn
 
 from petl_bench.backbones.base import Backbone
-from petl_bench.backbones.sites import Geometry, LayerSite
+from petl_bench.backbones.sites import Geometry
 from petl_bench.cards import Optimizer
 from petl_bench.errors import UserError, nearest, one_line
 from petl_bench.methods.base import Method, MethodConfig
@@ -122,18 +122,16 @@ class PeftMethod(Method):
             self._wrap(trial, {target: target for target in self.config.targets})
 
     def attach(self, backbone: Backbone) -> None:
-        config = self.config
         names = {id(module): name for name, module in backbone.model.named_modules()}
-        places: dict[str, Target] = {}
-        for layer in select_layers(config.layers, backbone.geometry.layers):
-            for target in config.targets:
-                site = backbone.site(cast(LayerSite, target), layer)
-                places[names[id(site.module)]] = target
-                # Says that the linear map is not untouched: its weight may be used in other ways than its own.
-                site.on_output(lambda x, y: y)
+        layers = select_layers(self.config.layers, backbone.geometry.layers)
+        sites = [backbone.site(target, layer) for layer in layers for target in self.config.targets]
+        targets = self.config.targets * len(layers)
+        places = {names[id(site.module)]: target for site, target in zip(sites, targets, strict=True)}
         wrapped = WrappedModules(backbone.model, places)
         backbone.until_detached(wrapped)
         self._wrap(backbone.model, places)
+        for site in sites:  # says that the linear map is not untouched: a tuner may use its weight in ways of its own
+            site.on_output(lambda x, y: y)
         backbone.add(f"peft_{self.tuner}", wrapped.additions(), "adapter")
         self.train_norm(backbone, "norm_final")
 
