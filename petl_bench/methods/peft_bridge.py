@@ -115,11 +115,9 @@ class PeftMethod(Method):
         select_layers(self.config.layers, geometry.layers)
         width, inner = geometry.hidden_size, geometry.intermediate_size
         sizes = {"fc1": (width, inner), "fc2": (inner, width)}
-        with torch.random.fork_rng(devices=[]):
-            trial = nn.ModuleDict(
-                {target: nn.Linear(*sizes.get(target, (width, width))) for target in self.config.targets}
-            )
-            self._wrap(trial, {target: target for target in self.config.targets})
+        with torch.random.fork_rng(devices=[]):  # much is refused by peft only when it meets a linear map
+            trial = {target: nn.Linear(*sizes.get(target, (width, width))) for target in self.config.targets}
+            self._wrap(nn.ModuleDict(trial), {target: target for target in trial})
 
     def attach(self, backbone: Backbone) -> None:
         names = {id(module): name for name, module in backbone.model.named_modules()}

@@ -168,7 +168,10 @@ def test_a_card_may_name_a_tuner(tmp_path: Any) -> None:
     ("name", "message"),
     [
         ("lorra", "unknown tuner 'peft:lorra' (did you mean 'lora'?); known of peft"),
-        ("prefix_tuning", "peft:prefix_tuning works on a language model's tokens: use prefix, this project's own"),
+        (
+            "prefix_tuning",
+            "peft:prefix_tuning works on a language model's tokens: use prefix, a method of this project",
+        ),
         ("p_tuning", "use prompt_shallow"),
         ("adalora", "peft:adalora cannot be used here: its ranks are allocated"),
     ],
