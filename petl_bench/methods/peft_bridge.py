@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import dataclasses
 import types
-import typing
 from collections.abc import Iterable
 from functools import cache
 from importlib.metadata import version
-from typing import Annotated, Any, Literal, get_args, get_origin
+from typing import Annotated, Any, ClassVar, Literal, Union, get_args, get_origin, get_type_hints
 
 import torch
 from pydantic import Field, create_model, field_validator
@@ -106,7 +105,7 @@ class PeftMethod(Method):
     fixed_start = True
     tuner: str
     """peft's name, in lower case."""
-    fields: typing.ClassVar[dict[str, str]]
+    fields: ClassVar[dict[str, str]]
     """Names of the Config's settings, and of peft's fields."""
 
     config: PeftConfig
@@ -116,8 +115,10 @@ class PeftMethod(Method):
         width, inner = geometry.hidden_size, geometry.intermediate_size
         sizes = {"fc1": (width, inner), "fc2": (inner, width)}
         with torch.random.fork_rng(devices=[]):  # much is refused by peft only when it meets a linear map
-            trial = {target: nn.Linear(*sizes.get(target, (width, width))) for target in self.config.targets}
-            self._wrap(nn.ModuleDict(trial), {target: target for target in trial})
+            trial = nn.ModuleDict()
+            for target in self.config.targets:
+                trial[target] = nn.Linear(*sizes.get(target, (width, width)))
+            self._wrap(trial, {target: target for target in self.config.targets})
 
     def attach(self, backbone: Backbone) -> None:
         names = {id(module): name for name, module in backbone.model.named_modules()}
@@ -222,7 +223,7 @@ def preset_of(name: str) -> dict[str, Any]:
 def _config_of(name: str) -> tuple[type[PeftConfig], dict[str, str]]:
     """A Config with a tuner's plain fields, and what peft calls them: one that is an optimizer's is renamed."""
     config_class, _ = _tuners()[name]
-    hints = typing.get_type_hints(config_class)
+    hints = get_type_hints(config_class)
     settings: dict[str, Any] = {}
     fields: dict[str, str] = {}
     for field in dataclasses.fields(config_class):
@@ -247,6 +248,6 @@ def _is_plain(hint: Any) -> bool:
     origin = get_origin(hint)
     if origin is Literal:
         return True
-    if origin in (typing.Union, types.UnionType, list, dict, tuple):
+    if origin in (Union, types.UnionType, list, dict, tuple):
         return all(_is_plain(part) for part in get_args(hint) if part is not Ellipsis)
     return hint in PLAIN
