@@ -23,7 +23,7 @@ class Switches(BaseModel):
     checkpoint: the epoch that is tested - ``best`` on validation, or ``last``.
     init: ``method`` - each method's own: LoRA and bottleneck start with a zero output side, the conformer adapter as
     torch initialises it; ``released`` - as the released code ends up: LoRA and bottleneck N(0, 0.02) on both sides;
-    ``zero`` - every adapter with a zero output side, the conformer's too.
+    ``zero`` - every adapter with a zero output side, the conformer's too, and SSF without its noise.
     lora_scale: alpha over ``rank``, or over ``reduction_rate`` (hidden size / rank).
     distillation_token: what prompt tuning does with it, ``kept`` or ``dropped``.
     normalisation: of the input - mean and std of the benchmark's ``card``, of ``audioset``, or of the log-mel values of

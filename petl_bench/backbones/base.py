@@ -222,7 +222,8 @@ class Backbone(nn.Module):
 
     def total_parameters(self) -> int:
         """Parameters of the model itself at this input length, without attachments and head."""
-        return sum(parameter.numel() for parameter in self.model.parameters())
+        added = {id(parameter) for parameter in self.attachments.parameters()}
+        return sum(parameter.numel() for parameter in self.model.parameters() if id(parameter) not in added)
 
     def parameters_by_role(self) -> dict[str, int]:
         """Number of trained parameters of each role."""

@@ -8,18 +8,17 @@ from __future__ import annotations
 
 import dataclasses
 import types
-import typing
 from collections.abc import Iterable
 from functools import cache
 from importlib.metadata import version
-from typing import Annotated, Any, Literal, cast, get_args, get_origin
+from typing import Annotated, Any, ClassVar, Literal, Union, get_args, get_origin, get_type_hints
 
 import torch
 from pydantic import Field, create_model, field_validator
 from torch import nn
 
 from petl_bench.backbones.base import Backbone
-from petl_bench.backbones.sites import Geometry, LayerSite
+from petl_bench.backbones.sites import Geometry
 from petl_bench.cards import Optimizer
 from petl_bench.errors import UserError, nearest, one_line
 from petl_bench.methods.base import Method, MethodConfig
@@ -106,7 +105,7 @@ class PeftMethod(Method):
     fixed_start = True
     tuner: str
     """peft's name, in lower case."""
-    fields: typing.ClassVar[dict[str, str]]
+    fields: ClassVar[dict[str, str]]
     """Names of the Config's settings, and of peft's fields."""
 
     config: PeftConfig
@@ -115,25 +114,23 @@ class PeftMethod(Method):
         select_layers(self.config.layers, geometry.layers)
         width, inner = geometry.hidden_size, geometry.intermediate_size
         sizes = {"fc1": (width, inner), "fc2": (inner, width)}
-        with torch.random.fork_rng(devices=[]):
-            trial = nn.ModuleDict(
-                {target: nn.Linear(*sizes.get(target, (width, width))) for target in self.config.targets}
-            )
+        with torch.random.fork_rng(devices=[]):  # much is refused by peft only when it meets a linear map
+            trial = nn.ModuleDict()
+            for target in self.config.targets:
+                trial[target] = nn.Linear(*sizes.get(target, (width, width)))
             self._wrap(trial, {target: target for target in self.config.targets})
 
     def attach(self, backbone: Backbone) -> None:
-        config = self.config
         names = {id(module): name for name, module in backbone.model.named_modules()}
-        places: dict[str, Target] = {}
-        for layer in select_layers(config.layers, backbone.geometry.layers):
-            for target in config.targets:
-                site = backbone.site(cast(LayerSite, target), layer)
-                places[names[id(site.module)]] = target
-                # Says that the linear map is not untouched: its weight may be used in other ways than its own.
-                site.on_output(lambda x, y: y)
+        layers = select_layers(self.config.layers, backbone.geometry.layers)
+        sites = [backbone.site(target, layer) for layer in layers for target in self.config.targets]
+        targets = self.config.targets * len(layers)
+        places = {names[id(site.module)]: target for site, target in zip(sites, targets, strict=True)}
         wrapped = WrappedModules(backbone.model, places)
         backbone.until_detached(wrapped)
         self._wrap(backbone.model, places)
+        for site in sites:  # says that the linear map is not untouched: a tuner may use its weight in ways of its own
+            site.on_output(lambda x, y: y)
         backbone.add(f"peft_{self.tuner}", wrapped.additions(), "adapter")
         self.train_norm(backbone, "norm_final")
 
@@ -226,7 +223,7 @@ def preset_of(name: str) -> dict[str, Any]:
 def _config_of(name: str) -> tuple[type[PeftConfig], dict[str, str]]:
     """A Config with a tuner's plain fields, and what peft calls them: one that is an optimizer's is renamed."""
     config_class, _ = _tuners()[name]
-    hints = typing.get_type_hints(config_class)
+    hints = get_type_hints(config_class)
     settings: dict[str, Any] = {}
     fields: dict[str, str] = {}
     for field in dataclasses.fields(config_class):
@@ -251,6 +248,6 @@ def _is_plain(hint: Any) -> bool:
     origin = get_origin(hint)
     if origin is Literal:
         return True
-    if origin in (typing.Union, types.UnionType, list, dict, tuple):
+    if origin in (Union, types.UnionType, list, dict, tuple):
         return all(_is_plain(part) for part in get_args(hint) if part is not Ellipsis)
     return hint in PLAIN

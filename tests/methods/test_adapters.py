@@ -17,6 +17,7 @@ from petl_bench.methods.convpass import Convpass, ConvpassAdapter
 from petl_bench.methods.grid import as_grid, as_tokens
 from petl_bench.methods.moa import DenseMixture, Moa, SoftMixture
 from petl_bench.methods.ssf import ScaleAndShift, Ssf
+from petl_bench.switches import Switches
 
 ROWS, COLUMNS, WIDTH = 3, 5, 16
 FEATURES = torch.randn(2, 100, 128, generator=torch.Generator().manual_seed(0))
@@ -147,6 +148,15 @@ def test_ssf_can_be_taken_into_the_weights() -> None:
             target.weight.mul_(module.scale.view(-1, *[1] * (target.weight.dim() - 1)))
             target.bias.mul_(module.scale).add_(module.shift)
         torch.testing.assert_close(backbone.tokens(FEATURES), adapted, atol=1e-4, rtol=1e-4)
+
+
+def test_ssf_without_noise_starts_as_identity() -> None:
+    backbone = Mini.load(None, frames=100)
+    plain = backbone.tokens(FEATURES)
+    method = Ssf(Ssf.Config(), Switches(init="zero"))
+    method.attach(backbone)
+    assert method.starts_as_identity()
+    assert torch.equal(backbone.tokens(FEATURES), plain)
 
 
 @pytest.mark.parametrize("site", ["q", "norm_ffn"])

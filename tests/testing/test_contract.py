@@ -28,6 +28,8 @@ VARIANTS: list[tuple[str, dict[str, Any], Switches]] = [
     ("prefix", {"tokens": 2, "layers": "every:3"}, Switches(train_norms=False)),
     ("bitfit", {"layers": "first:1"}, Switches()),
     ("linear", {}, Switches(train_norms=False)),
+    ("moa_soft", {"slots": 2, "normalise": True}, Switches(init="released")),
+    ("adaptformer", {"layernorm": "out", "learnable_scale": True}, Switches()),
 ]
 SHIPPED = [(name, {}, PROFILES["corrected"]) for name in card_files("methods")]
 AS_PUBLISHED = [(name, {}, PROFILES["published"]) for name in ("lora", "bottleneck", "prompt_deep")]
