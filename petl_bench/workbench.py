@@ -64,8 +64,8 @@ class Workbench:
     dataset: Dataset
     source: BackboneSource
     device: torch.device
-    tables: dict[Path, ClipTable] = field(default_factory=dict)
-    """Frozen states that are open, by file: a clip is compared when it is first used in a process."""
+    tables: dict[Path, ClipTable | None] = field(default_factory=dict)
+    """Frozen states that are open, by file: a clip is compared when it is first used in a process. None: no room."""
     _kept: dict[Hashable, Any] = field(default_factory=dict)
 
     @classmethod
@@ -140,13 +140,12 @@ class Workbench:
             loaded = self.source.cls.load(self.source.folder, key[1], key[2])
             self._kept[key] = loaded.to(self.device)
             self._kept["condition", key] = self._kept[key].condition()
-            self._kept["structure", key] = self._kept[key].structure()
         kept: Backbone = self._kept[key]
         return kept
 
     def untouched_layers(self, backbone: Backbone) -> int:
         """How many layers of a resident backbone, counted from the input, its method left as they were loaded."""
-        return untouched_layers(backbone, self._kept["structure", self._key(backbone)])
+        return untouched_layers(backbone, self._kept["condition", self._key(backbone)])
 
     def give_back(self, backbone: Backbone) -> list[str]:
         """Keep a detached backbone for the next run, or drop it where a method left it changed: then, what is."""
@@ -162,9 +161,7 @@ class Workbench:
 
     def unload(self) -> None:
         """Let go of loaded backbones, where other processes do the training."""
-        for key in [
-            key for key in self._kept if isinstance(key, tuple) and key[0] in ("backbone", "condition", "structure")
-        ]:
+        for key in [key for key in self._kept if isinstance(key, tuple) and key[0] in ("backbone", "condition")]:
             del self._kept[key]
 
     def split(self, spec: RunSpec) -> Split:

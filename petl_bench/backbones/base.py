@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, ClassVar, Literal, get_args
+from typing import Any, ClassVar, Literal, NamedTuple, get_args
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +15,20 @@ from petl_bench.backbones.sites import Description, Geometry, KeysValues, LayerS
 Role = Literal["adapter", "bias", "norm", "head", "backbone"]
 METHOD_ROLES = ("adapter", "bias", "norm")
 """Roles that a method gives; the others are given here."""
+
+
+class Structure(NamedTuple):
+    """What can be told of a module without its weights."""
+
+    trains: dict[str, bool]
+    hooks: tuple[int, int, int]
+    plain: dict[str, Any]
+    """Attributes that are numbers, texts, truth values or None."""
+    attributes: tuple[str, ...]
+
+    def without(self, attribute: str) -> Structure:
+        """The same but for one plain attribute."""
+        return self._replace(plain={name: value for name, value in self.plain.items() if name != attribute})
 
 
 class Backbone(nn.Module):
@@ -170,7 +184,7 @@ class Backbone(nn.Module):
 
     def detach(self) -> None:
         """Remove all attachments and the head, and restore the loaded state bit for bit, frozen and in eval mode."""
-        for handle in self._handles:
+        for handle in reversed(self._handles):  # each finds what it changed as it left it
             handle.remove()
         self._handles.clear()
         parameters = dict(self.named_parameters())
@@ -193,7 +207,7 @@ class Backbone(nn.Module):
         Two conditions are equal where a run would give the same numbers.
         """
         structure = self.structure()
-        bits = {name: {key: _bits(tensor) for key, tensor in _tensors(module)} for name, module in self.named_modules()}
+        bits = {name: bits_of(module) for name, module in self.named_modules()}
         return {name: (its, bits.get(name)) for name, its in structure.items()}
 
     def structure(self) -> dict[str, Any]:
@@ -203,7 +217,7 @@ class Backbone(nn.Module):
             plain = {k: v for k, v in vars(module).items() if isinstance(v, bool | int | float | str | None)}
             hooks = len(module._forward_hooks), len(module._forward_pre_hooks), len(module._backward_hooks)
             trains = {key: tensor.requires_grad for key, tensor in _tensors(module)}
-            found[name] = (trains, hooks, plain, sorted(vars(module)))
+            found[name] = Structure(trains, hooks, plain, tuple(sorted(vars(module))))
         return found
 
     def trained_parameters(self) -> list[nn.Parameter]:
@@ -273,6 +287,11 @@ class Backbone(nn.Module):
     def _check_role(self, role: Role) -> None:
         if role not in METHOD_ROLES:
             raise ValueError(f"role '{role}': give one of {', '.join(METHOD_ROLES)}")
+
+
+def bits_of(module: nn.Module) -> dict[str, int]:
+    """A module's own tensors by name, as sums of their bits."""
+    return {key: _bits(tensor) for key, tensor in _tensors(module)}
 
 
 def _tensors(module: nn.Module) -> list[tuple[str, Tensor]]:

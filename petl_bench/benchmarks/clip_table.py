@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from petl_bench.claims import Claims, Owner
-from petl_bench.errors import DamagedCacheError
+from petl_bench.errors import DamagedCacheError, UserError
 from petl_bench.files import whole_file
 from petl_bench.locations import cache_folder, unwritable_cache
 
@@ -111,7 +111,8 @@ def made_once(path: Path, find: Callable[[], ClipTable | None], make: Callable[[
             time.sleep(LOOK_SECONDS)
             continue
         with claim:
-            if find() is None:
+            if (table := find()) is None:
                 make()
-                assert find() is not None
+                if (table := find()) is None:
+                    raise UserError(f"{path} was removed while it was made; start again")
     return table

@@ -34,21 +34,20 @@ Compute = Callable[[Tensor], Tensor]
 def state_table(
     compute: Compute, what: Sequence[Any], spec: RunSpec, backbone: Backbone, inputs: Inputs, workers: int = 1
 ) -> ClipTable | None:
-    """The states of every clip; None where the cache has no room for them.
+    """The states of every clip; None where the cache has no room for them, which is tried once in a process.
 
-    ``what`` says what ``compute`` does, beside what the run says. Made where they are not in the cache, with the
-    threads of all ``workers``: the others wait for the same table.
+    ``what`` says what ``compute`` does, beside what the run says; the weights it uses are the checkpoint's. Made where
+    they are not in the cache, with the threads of all ``workers``, no more than torch's own: mostly the others wait for
+    the same table.
     """
     path = _path(what, spec, inputs)
-    if path not in inputs.tables or not path.exists():  # made in another process, or removed by one
-        inputs.tables.pop(path, None)
+    known = inputs.tables.get(path)
+    if path not in inputs.tables or (known is not None and not path.exists()):  # not seen yet, or removed by another
         with _threads_of(workers):
-            table = _table(path, compute, spec, backbone, inputs)
-        if table is None:
-            return None
-        inputs.tables[path] = table
-    with suppress(OSError):
-        path.touch()  # used last
+            inputs.tables[path] = _table(path, compute, spec, backbone, inputs)
+    if inputs.tables[path] is not None:
+        with suppress(OSError):
+            path.touch()  # used last
     return inputs.tables[path]
 
 
@@ -75,7 +74,7 @@ def _table(path: Path, compute: Compute, spec: RunSpec, backbone: Backbone, inpu
         )
     except (OSError, UserError):
         return None  # a cache that cannot be written to costs time, not the run
-    except RuntimeError as error:
+    except (RuntimeError, MemoryError) as error:
         if is_out_of_memory(error):
             return None
         raise

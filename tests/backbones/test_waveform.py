@@ -202,7 +202,7 @@ def test_layers_that_a_method_leaves_alone(tmp_path: Path, method: Method, post_
     for pre, wanted in ((False, post_norm), (True, pre_norm)):
         save_checkpoint(tmp_path / str(pre), Wav2Vec2, pre_norm=pre)
         backbone = Wav2Vec2.load(tmp_path / str(pre), FRAMES)
-        loaded = backbone.structure()
+        loaded = backbone.condition()
         assert untouched_layers(attached(method, backbone), loaded) == wanted
 
 
