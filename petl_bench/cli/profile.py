@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -26,6 +27,9 @@ from petl_bench.cli._options import (
     read_names,
 )
 from petl_bench.errors import UserError
+
+if TYPE_CHECKING:
+    from petl_bench.plan import Request
 
 
 def profile(
@@ -82,11 +86,15 @@ def profile(
     from petl_bench.workbench import Workbench, opening_of
 
     place, threads = find_devices(device)[0], threads or torch.get_num_threads()
+    if threads > (most := max(torch.get_num_threads(), os.cpu_count() or 1)):
+        raise UserError(f"--threads {threads}: this machine has {most} processors")
     tree = ResultsTree(results.expanduser())
     opening = opening_of(request, choice)
     workbench = Workbench.open(opening, place)
     plan = make_plan(request, choice, workbench.subject)
     tree.prepare()
+    with writing(f"--results {results}"):
+        (tree.root / FOLDER).mkdir(exist_ok=True)
 
     outcomes: list[tuple[str, Profile | str]] = []
     with Console(stderr=True).status("features") as status:
@@ -115,12 +123,28 @@ def profile(
         about = workbench.source.description.note
         of_backbone = [f"backbone {workbench.source.label}: {about}"] if about else []
         of_methods = [run.remark for run in plan if run.remark]
-        print_profiles(plan, outcomes, [*of_methods, *choice.notes, *of_backbone, f"kept in {tree.root / FOLDER}"])
+        kept = [f"kept in {tree.root / FOLDER}"] if any(not isinstance(it, str) for _, it in outcomes) else []
+        print_profiles(plan, outcomes, [*of_methods, *choice.notes, *of_backbone, *kept])
         if tree.run_folders():
             next_step(f"petl-bench leaderboard{results_flag(results)} --html (a page; costs are among the details)")
         else:
-            flags = {"--methods": methods, "--dataset": dataset, "--backbone": backbone, "--data-dir": data_dir}
-            given = " ".join(f"{flag} {shlex.quote(str(value))}" for flag, value in flags.items() if value is not None)
-            next_step(f"petl-bench run {given}{results_flag(results)}")
+            next_step(f"petl-bench run {_flags(request)}{results_flag(results)}")
     if any(isinstance(outcome, str) for _, outcome in outcomes):
         raise typer.Exit(1)
+
+
+def _flags(request: Request) -> str:
+    """The flags that ask ``run`` for what was measured."""
+    flags = {
+        "--methods": ",".join(request.methods),
+        "--dataset": request.dataset,
+        "--backbone": request.backbone,
+        "--data-dir": request.data_dir,
+        "--batch-size": request.batch_size,
+        "--precision": None if request.precision == "fp32" else request.precision,
+        "--profile": None if request.profile == "corrected" else request.profile,
+        "--limit": request.limit,
+    }
+    given = [(flag, value) for flag, value in flags.items() if value is not None]
+    given += [("--switch", value) for value in request.switches] + [("--set", value) for value in request.settings]
+    return " ".join(f"{flag} {shlex.quote(str(value))}" for flag, value in given)

@@ -70,7 +70,8 @@ def measure(order: Order) -> Profile:
     def timed(clips: int) -> Timings:
         return _time(spec, backbone, Steps(spec, backbone, inputs, split, clips), order.repeats)
 
-    timings, clips = largest_that_fits(timed, spec.training.batch_size)
+    wanted = spec.training.micro_batch_size or spec.training.batch_size
+    timings, clips = largest_that_fits(timed, wanted)
     features = spec.data.features
     return Profile(
         cost_key=spec.cost_key(),
@@ -84,7 +85,7 @@ def measure(order: Order) -> Profile:
             class_count=spec.data.class_count,
             precision=spec.training.precision,
             batch_size=clips,
-            wanted_batch_size=spec.training.batch_size,
+            wanted_batch_size=wanted,
             repeats=order.repeats,
         ),
         costs=Costs(**counts_of(method, backbone), **gflops, **_rates(timings, clips, gflops, order.matmul)),

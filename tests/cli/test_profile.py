@@ -31,7 +31,7 @@ def test_a_method_that_fails_or_dies_costs_its_row_alone(command: Command) -> No
     assert "- Leaves failed: its process ended with exit code 9\n" in out
     assert "100 frames, batch 2, fp32, median of 1 step; on cpu, 1 thread, torch " in out
     methods = "broken.py:Raises,broken.py:Leaves,linear"
-    assert out.endswith(f"next: petl-bench run --methods {methods} --dataset synthetic\n")
+    assert out.endswith(f"next: petl-bench run --methods {methods} --dataset synthetic --batch-size 2 --limit 2\n")
     profiles, problems = read_profiles(Path("results"))
     assert problems == []
     assert [its.conditions.method for its in profiles.values()] == ["linear"]

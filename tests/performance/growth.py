@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import resource
 import subprocess
 import sys
 import tempfile
@@ -40,13 +41,15 @@ def main() -> None:
     parser.add_argument("--counts", default="1,10,100,1000", help="runs of the studies that are trained")
     parser.add_argument("--planned", type=int, default=10_000, help="finished runs that are planned and skipped")
     arguments = parser.parse_args()
-    for name, changes in (
-        ("linear, 60 clips", {}),
-        ("lora, 60 clips", {"methods": ("lora",)}),
-        ("lora, 240 clips, 5 epochs", {"methods": ("lora",), "epochs": 5, "limit": None}),
-    ):
-        for count in map(int, arguments.counts.split(",") if name != "lora, 240 clips, 5 epochs" else ["5"]):
-            trained(name, count, replace(STUDY, **changes))  # type: ignore[arg-type]
+    counts = tuple(map(int, arguments.counts.split(",")))
+    studies: dict[str, tuple[Request, tuple[int, ...]]] = {
+        "linear, 60 clips": (STUDY, counts),
+        "lora, 60 clips": (replace(STUDY, methods=("lora",)), counts),
+        "lora, 240 clips, 5 epochs": (replace(STUDY, methods=("lora",), epochs=5, limit=None), (5,)),
+    }
+    for name, (request, wanted) in studies.items():
+        for count in wanted:
+            trained(name, count, request)
     skipped(arguments.planned)
     for verb in (["ls"], ["--help"]):
         print(f"petl-bench {verb[0]}: {min(seconds_of(verb) for _ in range(5)):.2f} s")
@@ -69,7 +72,8 @@ def trained(name: str, count: int, request: Request) -> None:
     print(
         f"{name}: {outcome.trained} runs, {1000 * seconds / outcome.trained:.1f} ms a run, "
         f"{1000 * (seconds - spent[0]) / outcome.trained:.1f} ms ({share:.1%}) of it overhead, "
-        f"{size / outcome.trained / 1024:.1f} KB a run, {torch.get_num_threads()} threads"
+        f"{size / outcome.trained / 1024:.1f} KB a run, {torch.get_num_threads()} threads, "
+        f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MB at most so far"
     )
 
 

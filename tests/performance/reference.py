@@ -6,7 +6,6 @@ is fp32 with eager attention, torch's AdamW as it comes, and the whole model is 
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -118,12 +117,11 @@ def step(model: nn.Module, optimizer: torch.optim.Optimizer, features: Tensor, t
 
 @dataclass
 class Clips(Dataset[tuple[Tensor, int]]):
-    """Clips of one split of one fold, extracted when it is made; masked item by item where it is for training."""
+    """Clips of one split of one fold, extracted when it is made."""
 
     paths: Sequence[Path]
     targets: npt.NDArray[np.int64]
     frames: int
-    masks: tuple[int, int] | None = None
     features: list[Tensor] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -139,21 +137,7 @@ class Clips(Dataset[tuple[Tensor, int]]):
         return len(self.paths)
 
     def __getitem__(self, at: int) -> tuple[Tensor, int]:
-        values = self.features[at]
-        if self.masks is not None:
-            frequency, stretch = self.masks
-            across = values.T[None]
-            across = torchaudio.transforms.FrequencyMasking(frequency)(across)
-            values = torchaudio.transforms.TimeMasking(stretch)(across)[0].T
-        return values, int(self.targets[at])
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """Test accuracy of every fold, and the seconds all of them took."""
-
-    accuracies: list[float]
-    seconds: float
+        return self.features[at], int(self.targets[at])
 
 
 def run_fold(
@@ -185,9 +169,3 @@ def accuracy_of(model: Classifier, clips: Clips, batch: int) -> float:
         for features, targets in DataLoader(clips, batch_size=batch):
             right += int((model(features).argmax(dim=1) == targets).sum())
     return right / len(clips)
-
-
-def timed(fold_runs: Iterator[list[float]]) -> Outcome:
-    started = time.perf_counter()
-    accuracies = [run[-1] for run in fold_runs]
-    return Outcome(accuracies, time.perf_counter() - started)
