@@ -28,7 +28,7 @@ from petl_bench.training.inputs import Inputs
 from petl_bench.training.memory import is_out_of_memory, sees_batches, smaller_parts
 from petl_bench.training.model import Model, NotFiniteError
 from petl_bench.training.progress import Progress
-from petl_bench.training.recording import predictions_of, record_of, surroundings, train_info_of
+from petl_bench.training.recording import adapter_of, predictions_of, record_of, surroundings, train_info_of
 from petl_bench.training.session import Listener, Session, Silence
 from petl_bench.workbench import Workbench
 
@@ -109,6 +109,7 @@ def _train_once(
         validation_logits, test_logits = (model.predict(part, updates) for part in (split.validation, split.test))
         predictions = predictions_of(workbench, split, validation_logits, test_logits)
         train_info = train_info_of(method, backbone, progress, tested, predictions, len(split.train), session.parts)
+        adapter = adapter_of(planned, backbone, inputs) if execution.save_adapters else None
     finally:
         backbone.detach()
         changed = workbench.give_back(backbone)
@@ -121,7 +122,7 @@ def _train_once(
     if session.earlier:
         system["resumed"] = session.earlier
     record = record_of(planned, train_info, workbench, split, seconds, system)
-    return FinishedRun(record, progress.logs, predictions)
+    return FinishedRun(record, progress.logs, predictions, adapter)
 
 
 def attached(planned: PlannedRun, backbone: Backbone) -> Method:
