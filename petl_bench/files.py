@@ -35,12 +35,13 @@ def whole_folder(path: Path) -> Iterator[Path]:
     """
     if path.exists() and not (path.is_dir() and not any(path.iterdir())):
         raise UserError(f"{path} is there and not an empty folder: give another, or remove it")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    whole = path.resolve()
+    whole.parent.mkdir(parents=True, exist_ok=True)
+    temporary = whole.with_name(f".{whole.name}.{secrets.token_hex(4)}")
     try:
         temporary.mkdir()
         yield temporary
-        os.replace(temporary, path)  # an empty folder makes way
+        os.replace(temporary, whole)  # an empty folder makes way
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 

@@ -35,8 +35,8 @@ def export_run(run: Path, to: Path, needs: Needs | None = None, *, merge: bool =
                 model = load_model(adapter, needs)
                 if fits_peft(model.method):
                     write_peft(folder / PEFT, model)
-            except AbsentError as error:  # what is asked for needs no backbone
-                lacking.append(f"not tried on its backbone, and without the layout of peft: {error}")
+            except AbsentError as error:  # what is copied needs neither backbone nor code
+                lacking.append(f"exported without having been loaded, and without the layout of peft: {error}")
         with_peft = (folder / PEFT).is_dir()
         write_durably(folder / "README.md", model_card(record, config, merged=merge, with_peft=with_peft))
     return lacking

@@ -98,7 +98,7 @@ def _planned(config: AdapterConfig, needs: Needs) -> PlannedRun:
     method = config.spec.method
     own = method.source.startswith("sha256:")
     if own and needs.code is None:
-        raise UserError(
+        raise AbsentError(
             f"method {config.method} is code of its own ({method.implementation}, {method.source}): give its file with "
             "--method-code path.py"
         )

@@ -46,7 +46,8 @@ def csv_text(reports: Sequence[Data], problems: Sequence[str] = ()) -> str:
 
 def flat_rows(reports: Sequence[Data]) -> list[Data]:
     """All rows of all tables under CSV_COLUMNS, lists as text."""
-    return [_flat_row(report, row) for report in reports for row in report["rows"]]
+    flat = (_flat_row(report, row) for report in reports for row in report["rows"])
+    return [{column: row[column] for column in CSV_COLUMNS} for row in flat]
 
 
 def json_text(reports: Sequence[Data], problems: Sequence[str] = ()) -> str:

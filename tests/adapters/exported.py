@@ -30,7 +30,7 @@ class Case:
 
 def trained(**changes: Any) -> tuple[FinishedRun, Workbench]:
     """The first run of a tiny request with ``changes``, its adapter saved."""
-    plan, workbench = plan_of(replace(TINY, **changes))
+    plan, workbench = plan_of(replace(TINY, limit=1, **changes))
     return train_run(plan[0], workbench, execution=SAVING), workbench
 
 
