@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -21,6 +20,8 @@ from petl_bench.results import ResultsTree
 from petl_bench.upkeep import merge, migrate, prune
 from tests.adapters.exported import SAVING, filed, trained
 from tests.studies import Command, Study
+
+BUFFERS = ("running_mean", "running_var", "num_batches_tracked")
 
 
 @pytest.fixture(scope="module")
@@ -47,9 +48,6 @@ def test_an_adapter_holds_all_that_was_trained_and_the_buffers(tree: ResultsTree
     assert sum(array.size for array in trained_tensors.values()) == run.record.train_info.num_trainable_params
     assert adapter.config.spec == run.record.spec
     assert adapter.config.spec.run_key() == adapter.config.run_key == run.record.run_info.run_key
-
-
-BUFFERS = ("running_mean", "running_var", "num_batches_tracked")
 
 
 @pytest.mark.parametrize("name", ["adapter.safetensors", "config.json"])
@@ -130,7 +128,6 @@ def test_trees_with_adapters_are_merged_pruned_and_read(tmp_path: Path, tree: Re
     assert {path.name for path in third.folder_of(run.record).iterdir()} == {"run.json", "epochs.jsonl", "predictions.npz"}  # fmt: skip
     assert prune(tree).changes == [f"damaged: {folder / 'adapter'}"]
     assert tree.run_folders().keys() == {run.record.run_info.run_key}
-    shutil.rmtree(third.root)
 
 
 def test_runs_on_record_are_not_trained_again_for_their_adapters(study: Study) -> None:
