@@ -16,7 +16,7 @@ def export(
     run: Annotated[str, typer.Argument(help="A run: its folder, or the beginning of its key.")],
     to: Annotated[Path, typer.Option(help="Folder to write; one that holds something is refused.")],
     merge: Annotated[
-        bool, typer.Option("--merge", help="Fold the update into the weights: a checkpoint and a head (LoRA).")
+        bool, typer.Option("--merge", help="A checkpoint and a head: the update folded into the weights.")
     ] = False,
     results: Results = Path("results"),
     backbone: TrainedOn = None,

@@ -72,9 +72,10 @@ class Method(ABC):
     def merge(self, backbone: Backbone) -> None:
         """Fold what is attached and trained into the model's own weights, for a checkpoint that needs no method.
 
-        Raises ValueError (one line) where the method is no change of weights.
+        Nothing is to be done where nothing is attached. Raises ValueError (one line) where it cannot be folded.
         """
-        raise ValueError("what it adds cannot be folded into the weights of the model")
+        if backbone.attachments:
+            raise ValueError("what it attaches cannot be folded into the weights of the model")
 
     def starts_as_identity(self) -> bool:
         """Whether a backbone with this method attached, not yet trained, computes exactly what it did before."""

@@ -1,4 +1,4 @@
-"""What leaves the house: a folder with a model card, LoRA as peft reads it, LoRA folded into plain weights."""
+"""What leaves the house: a folder with a model card, LoRA as peft reads it, updates folded into plain weights."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def lora(tmp_path_factory: pytest.TempPathFactory) -> tuple[FinishedRun, Path]:
 
 def inputs_of(run: FinishedRun, **changes: Any) -> tuple[Tensor, Tensor]:
     """Features of a run's test clips as training gives them to a model, and the logits that it recorded."""
-    _, workbench = plan_of(replace(TINY, methods=("lora",), limit=1, **changes))
+    _, workbench = plan_of(replace(TINY, limit=1, **{"methods": ("lora",), **changes}))
     spec = run.record.spec
     split = workbench.split(spec)
     return Inputs(spec, workbench, split).features(split.test), torch.from_numpy(run.predictions.test_logits)
@@ -77,13 +77,19 @@ def test_peft_loads_an_exported_lora_and_gives_the_runs_logits(tmp_path: Path, n
     assert scale == pytest.approx(alpha / (rank if spec.switches.lora_scale == "rank" else 128 / rank))
 
 
-@pytest.mark.parametrize("name", ["corrected", "published", "every-target"])
-def test_a_merged_lora_is_a_plain_checkpoint_with_the_runs_logits(tmp_path: Path, name: str) -> None:
-    run = trained(methods=("lora",), **LORAS[name])[0]
+MERGED = {
+    **{name: {"methods": ("lora",), **LORAS[name]} for name in ("corrected", "published", "every-target")},
+    **{name: {"methods": (name,)} for name in ("full", "bitfit", "linear")},
+}
+
+
+@pytest.mark.parametrize("name", MERGED)
+def test_what_is_merged_is_a_plain_checkpoint_with_the_runs_logits(tmp_path: Path, name: str) -> None:
+    run = trained(**MERGED[name])[0]
     folder = filed(ResultsTree(tmp_path / "results"), run)
     assert export_run(folder, tmp_path / "merged", merge=True) == []
     assert {path.name for path in (tmp_path / "merged").iterdir()} == {"config.json", "model.safetensors", "head", "README.md"}  # fmt: skip
-    features, wanted = inputs_of(run, **LORAS[name])
+    features, wanted = inputs_of(run, **MERGED[name])
     plain = AutoModel.from_pretrained(tmp_path / "merged")
     head = load_file(tmp_path / "merged" / "head" / "head.safetensors")
     with torch.no_grad():
@@ -100,10 +106,10 @@ def test_a_merged_checkpoint_is_a_backbone_for_further_runs(tmp_path: Path, lora
     assert again.record.meta_info.model_info["name"] == "merged"
 
 
-@pytest.mark.parametrize("method", ["conformer", "linear"])
+@pytest.mark.parametrize("method", ["conformer", "prefix"])
 def test_what_cannot_be_merged_is_one_line_and_writes_nothing(tmp_path: Path, method: str) -> None:
     folder = filed(ResultsTree(tmp_path / "results"), trained(methods=(method,))[0])
-    with pytest.raises(UserError, match=f"method {method} cannot be merged: what it adds cannot be folded"):
+    with pytest.raises(UserError, match=f"method {method} cannot be merged: what it attaches cannot be folded"):
         export_run(folder, tmp_path / "merged", merge=True)
     assert {path.name for path in tmp_path.iterdir()} == {"results"}
 

@@ -16,7 +16,7 @@ from petl_bench.results import ResultsTree
 from tests.adapters.exported import Case, exported, trained, write_clips
 
 EXACT, HALF = 1e-5, 0.02
-"""What logits may differ by, in fp32; in bf16 as part of the largest: a tested run may use frozen states, kept in fp32."""
+"""What logits may differ by in fp32, and in bf16 as part of the largest, whose steps are up to 1/128 of a number."""
 
 CASES = {
     **{name: Case({"methods": (name,)}) for name in card_files("methods")},
