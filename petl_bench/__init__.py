@@ -1,6 +1,7 @@
 """petl-bench: fair comparisons of parameter-efficient transfer learning methods on audio transformers.
 
-The names below are imported on first use, so that ``import petl_bench`` stays quick and free of torch.
+The names below are imported on first use, so that ``import petl_bench`` stays quick and free of torch. Comparisons from
+Python: ``from petl_bench.api import run, compare, leaderboard, predict`` (``petl_bench.leaderboard`` is a package).
 """
 
 from __future__ import annotations
@@ -23,6 +24,9 @@ _PUBLIC = {
     "RunRecord": "petl_bench.records",
     "RunSpec": "petl_bench.runspec",
     "UserError": "petl_bench.errors",
+    "compare": "petl_bench.api",
+    "predict": "petl_bench.api",
+    "run": "petl_bench.api",
     "summary": "petl_bench.leaderboard.summary",
 }
 

@@ -12,7 +12,8 @@ class Execution(BaseModel):
     would use. checkpoint_every: epochs between two checkpoints of a run; None: each epoch, but at most one a minute.
     gradient_checkpointing: layers are computed again in the backward pass instead of kept in memory. frozen_states:
     what layers that a method leaves alone make of every clip is computed once, and kept. allow_parts: a batch that
-    does not fit into memory is accumulated from parts even where a BatchNorm then sees parts.
+    does not fit into memory is accumulated from parts even where a BatchNorm then sees parts. save_adapters: what was
+    trained is kept with the run.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -25,6 +26,7 @@ class Execution(BaseModel):
     gradient_checkpointing: bool = False
     frozen_states: bool = True
     allow_parts: bool = False
+    save_adapters: bool = False
 
     @property
     def workers(self) -> int:

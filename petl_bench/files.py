@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,6 +25,25 @@ def whole_file(path: Path) -> Iterator[Path]:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def whole_folder(path: Path) -> Iterator[Path]:
+    """A temporary folder beside ``path`` to fill; renamed to ``path`` when the block ends well, else removed.
+
+    Raises UserError where ``path`` is there and holds something, OSError where it cannot be written.
+    """
+    if path.exists() and not (path.is_dir() and not any(path.iterdir())):
+        raise UserError(f"{path} is there and not an empty folder: give another, or remove it")
+    whole = path.resolve()
+    whole.parent.mkdir(parents=True, exist_ok=True)
+    temporary = whole.with_name(f".{whole.name}.{secrets.token_hex(4)}")
+    try:
+        temporary.mkdir()
+        yield temporary
+        os.replace(temporary, whole)  # an empty folder makes way
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def write_durably(path: Path, text: str) -> None:

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +24,9 @@ from pydantic import (
 
 from petl_bench.errors import UserError
 from petl_bench.runspec import RunSpec
+
+if TYPE_CHECKING:
+    from petl_bench.adapters.saved import SavedAdapter
 
 SCHEMA_VERSION = 1
 
@@ -168,6 +171,7 @@ class FinishedRun:
     record: RunRecord
     epochs: list[dict[str, float]]
     predictions: Predictions
+    adapter: SavedAdapter | None = None
 
 
 class Failure(Part):
@@ -188,7 +192,7 @@ def read_record(folder: Path) -> RunRecord:
     """
     path = folder / "run.json"
     try:
-        data = json.loads(_content(path))
+        data = json.loads(content_of(path))
         version = data["schema_version"]
         if version > SCHEMA_VERSION:
             raise NewerRecordError(
@@ -215,7 +219,7 @@ def read_predictions(folder: Path) -> Predictions:
     """The predictions of a run folder. Raises DamagedError, UserError where the file cannot be read now."""
     path = folder / "predictions.npz"
     try:
-        with np.load(io.BytesIO(_content(path)), allow_pickle=False) as arrays:
+        with np.load(io.BytesIO(content_of(path)), allow_pickle=False) as arrays:
             predictions = Predictions(**{name: arrays[name] for name in Predictions.__dataclass_fields__})
     except Exception as error:  # numpy and zipfile raise many things over damaged files
         raise DamagedError(f"{path}: not readable predictions ({type(error).__name__})") from error
@@ -224,7 +228,7 @@ def read_predictions(folder: Path) -> Predictions:
     return predictions
 
 
-def _content(path: Path) -> bytes:
+def content_of(path: Path) -> bytes:
     """A file's bytes. Raises DamagedError where there is no file, UserError where it cannot be read now."""
     try:
         return path.read_bytes()

@@ -1,9 +1,9 @@
 """The results tree: each run a folder that exists whole or not at all. Free of torch.
 
-``<root>/<benchmark>/<backbone>/<implementation>/<run_key>/`` holds ``run.json``, ``epochs.jsonl`` and
-``predictions.npz``; ``<root>/failed/<run_key>.<n>.json`` holds what went wrong, ``<root>/profiles`` what methods were
-measured to cost. Trees can be copied and merged. Hidden folders hold what is under way: claims, checkpoints, run
-folders that are being written.
+``<root>/<benchmark>/<backbone>/<implementation>/<run_key>/`` holds ``run.json``, ``epochs.jsonl``, ``predictions.npz``
+and, where it was asked for, ``adapter/``; ``<root>/failed/<run_key>.<n>.json`` holds what went wrong,
+``<root>/profiles`` what methods were measured to cost. Trees can be copied and merged. Hidden folders hold what is
+under way: claims, checkpoints, run folders that are being written.
 """
 
 from __future__ import annotations
@@ -13,12 +13,13 @@ import os
 import secrets
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 
+from petl_bench.adapters.saved import write_adapter
 from petl_bench.claims import Claims
 from petl_bench.errors import UserError
 from petl_bench.files import flush, write_durably
@@ -28,6 +29,8 @@ FAILED = "failed"
 UNFINISHED = ".unfinished"
 CLAIMS = ".claims"
 CHECKPOINTS = ".checkpoints"
+ADAPTER = "adapter"
+"""Folder of a run's trained adapter, within the run's."""
 
 
 class ResultsTree:
@@ -144,6 +147,17 @@ class ResultsTree:
                 yield int(number), key, path
 
 
+def match_key(start: str, keys: Iterable[str]) -> str | None:
+    """The run key that begins with ``start``, of four digits or more; None where none does.
+
+    Raises UserError where several do.
+    """
+    matches = sorted(key for key in keys if key.startswith(start)) if len(start) >= 4 else []
+    if len(matches) > 1:
+        raise UserError(f"'{start}' begins {len(matches)} run keys: {', '.join(matches[:4])}; give more of it")
+    return matches[0] if matches else None
+
+
 def _write_run(folder: Path, run: FinishedRun) -> None:
     folder.mkdir()
     lines = [json.dumps(epoch, allow_nan=False) + "\n" for epoch in run.epochs]
@@ -151,4 +165,6 @@ def _write_run(folder: Path, run: FinishedRun) -> None:
     with (folder / "predictions.npz").open("wb") as file:
         np.savez_compressed(file, allow_pickle=False, **vars(run.predictions))
         flush(file)
+    if run.adapter is not None:
+        write_adapter(folder / ADAPTER, run.adapter)
     write_durably(folder / "run.json", run.record.model_dump_json(indent=2) + "\n")

@@ -12,12 +12,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from petl_bench.adapters.saved import read_adapter
 from petl_bench.errors import UserError
 from petl_bench.files import write_atomically
 from petl_bench.profiling.profiles import FOLDER as PROFILES
 from petl_bench.profiling.profiles import read_profiles, write_profile
 from petl_bench.records import DamagedError, read_predictions, read_record
-from petl_bench.results import CHECKPOINTS, FAILED, UNFINISHED, ResultsTree
+from petl_bench.results import ADAPTER, CHECKPOINTS, FAILED, UNFINISHED, ResultsTree
 
 ABANDONED_AFTER = 24 * 3600
 """Seconds after which an unfinished run's folder is nobody's any more."""
@@ -34,8 +35,8 @@ class Done:
 def merge(source: ResultsTree, target: ResultsTree, *, dry_run: bool = False) -> Done:
     """Copy the runs of ``source`` that ``target`` lacks or holds damaged; what is readable there stays.
 
-    Failures come along where neither tree has finished their run and ``target`` knows of none, profiles where
-    ``target`` has none of their configuration.
+    Adapters come with their runs, but for damaged ones. Failures come along where neither tree has finished their run
+    and ``target`` knows of none, profiles where ``target`` has none of their configuration.
     """
     done = Done()
     if not dry_run:
@@ -55,8 +56,11 @@ def merge(source: ResultsTree, target: ResultsTree, *, dry_run: bool = False) ->
         replaced = filed.get(key)
         done.changes.append(f"run {key} from {source.root}" + (f", replacing a damaged {replaced}" if replaced else ""))
         filed[key] = folder
+        if problem := damage_of_adapter(folder):
+            done.remarks.append(f"not copied: {problem}")
         if not dry_run:
-            _copy_whole(folder, target.folder_of(record), replaced, target.root / UNFINISHED)
+            without = (ADAPTER,) if problem else ()
+            _copy_whole(folder, target.folder_of(record), replaced, target.root / UNFINISHED, without)
     known = target.failures()
     for key, path in source.failures().items():
         if key not in known and key not in filed and key not in finished:
@@ -79,7 +83,7 @@ def _merge_profiles(source: ResultsTree, target: ResultsTree, done: Done, *, dry
 
 
 def prune(tree: ResultsTree, *, dry_run: bool = False) -> Done:
-    """Delete what no reader needs: what was abandoned, damaged runs, failures and checkpoints of finished ones.
+    """Delete what no reader needs: what was abandoned, damaged runs and adapters, what finished runs made up for.
 
     What a newer petl-bench wrote stays, and what cannot be read now.
     """
@@ -96,6 +100,8 @@ def prune(tree: ResultsTree, *, dry_run: bool = False) -> Done:
             read_record(folder)
             read_predictions(folder)
             finished.add(key)
+            if damage_of_adapter(folder):
+                doomed.append(("damaged", folder / ADAPTER))
         except DamagedError:
             doomed.append(("damaged", folder))
         except UserError as error:
@@ -111,6 +117,32 @@ def prune(tree: ResultsTree, *, dry_run: bool = False) -> Done:
         if not dry_run:
             shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
     return done
+
+
+def problems_of(tree: ResultsTree) -> list[tuple[Path, list[str]]]:
+    """Every run folder of a tree with a line for each of its files that cannot be read, adapters included."""
+    return [(folder, problems_of_run(folder)) for folder in tree.run_folders().values()]
+
+
+def problems_of_run(folder: Path) -> list[str]:
+    """A line for each file of a run's folder that cannot be read."""
+    problems = []
+    for read in (read_record, read_predictions):
+        try:
+            read(folder)
+        except UserError as error:
+            problems.append(str(error))
+    return [*problems, *filter(None, [damage_of_adapter(folder)])]
+
+
+def damage_of_adapter(run: Path) -> str:
+    """What is damaged of the adapter in a run's folder; empty where nothing is, or where there is none."""
+    try:
+        if (run / ADAPTER).exists():
+            read_adapter(run / ADAPTER)
+    except DamagedError as error:
+        return str(error)
+    return ""
 
 
 def migrate(tree: ResultsTree, *, dry_run: bool = False) -> Done:
@@ -156,12 +188,14 @@ def _is_damaged(folder: Path) -> bool:
     return False
 
 
-def _copy_whole(folder: Path, target: Path, replaced: Path | None, unfinished: Path) -> None:
-    """Copy a run folder so that it exists whole or not at all; another process may have filed it first."""
+def _copy_whole(
+    folder: Path, target: Path, replaced: Path | None, unfinished: Path, without: tuple[str, ...] = ()
+) -> None:
+    """Copy a run folder ``without`` some of it, whole or not at all; another process may have filed it first."""
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f"{target.name}.", dir=unfinished))
     try:
-        shutil.copytree(folder, temporary / "new")
+        shutil.copytree(folder, temporary / "new", ignore=shutil.ignore_patterns(*without))
         for place in (replaced, target if target.exists() and not (target / "run.json").exists() else None):
             if place is not None:
                 with suppress(FileNotFoundError):

@@ -21,7 +21,7 @@ from petl_bench.benchmarks.features import Progress, features_of, notes_on_clips
 from petl_bench.benchmarks.splits import Split, split
 from petl_bench.cards import Augment, BenchmarkCard, Features
 from petl_bench.locations import data_folder
-from petl_bench.plan import Choice, Request, Subject, model_input
+from petl_bench.plan import Choice, Plan, Request, Subject, make_plan, model_input
 from petl_bench.runspec import ModelInput, RunSpec
 from petl_bench.switches import Switches
 
@@ -166,3 +166,9 @@ class Workbench:
 
     def split(self, spec: RunSpec) -> Split:
         return split(self.dataset, spec.data.protocol, spec.fold, spec.seed)
+
+
+def open_plan(request: Request, choice: Choice, device: str) -> tuple[Plan, Workbench]:
+    """The runs of a request, and the workbench that they are trained on. Raises UserError."""
+    workbench = Workbench.open(opening_of(request, choice), device)
+    return make_plan(request, choice, workbench.subject), workbench

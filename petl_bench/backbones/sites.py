@@ -88,6 +88,11 @@ class Site:
         """Width of the output, at a site that is a linear map."""
         return self._linear().out_features
 
+    @property
+    def weight(self) -> Tensor:
+        """``[out, in]``, at a site that is a linear map."""
+        return self._linear().weight
+
     def on_input(self, change: Callable[[Tensor], Tensor]) -> None:
         """Replace the module's input x by ``change(x)``."""
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 from torchaudio.compliance.kaldi import get_mel_banks
@@ -29,6 +31,8 @@ CLIPS_AT_ONCE = 32
 NUMERICS_VERSION = 1
 
 Progress = Callable[[int, int], None]
+Reader = Callable[[float], tuple[npt.NDArray[np.float32], int]]
+"""From the seconds that are needed to samples ``[channels, samples]`` and their rate."""
 
 
 def log_mel(waveforms: Tensor, bins: int = 128) -> Tensor:
@@ -44,6 +48,23 @@ def log_mel(waveforms: Tensor, bins: int = 128) -> Tensor:
     power = torch.fft.rfft(frames, n=FFT).abs().pow(2.0)
     energies: Tensor = power @ _mel_banks(bins).to(power.device)
     return energies.clamp_min(FLOOR).log()
+
+
+def framed(waveforms: Tensor, features: ModelInput) -> Tensor:
+    """Features of clips of one length, ``[batch, samples] -> [batch, *features.shape]``: cut, or padded.
+
+    Log-mel is padded with 0, a waveform with NaN.
+    """
+    if isinstance(features, WaveformFeatures):
+        missing = features.shape[0] - waveforms.shape[1]
+        return torch.nn.functional.pad(waveforms, (0, missing), value=torch.nan)
+    mel = log_mel(waveforms, features.bins)[:, : features.frames]
+    return torch.nn.functional.pad(mel, (0, 0, 0, features.frames - mel.shape[1]))
+
+
+def normalised(values: Tensor, mean: float, scale: float) -> Tensor:
+    """What a model is given of features."""
+    return (values - mean) / scale
 
 
 def features_of(dataset: Dataset, features: ModelInput, progress: Progress | None = None) -> ClipTable:
@@ -88,12 +109,17 @@ class ReadClip:
 
 def read_clip(layout: Layout, clip: Clip, frames: int) -> ReadClip:
     """Read what ``frames`` frames hold of a clip. Raises UserError where that is not even one window."""
+    return read_part(f"clip {clip.id}", partial(layout.read, clip), frames)
+
+
+def read_part(name: str, read: Reader, frames: int) -> ReadClip:
+    """Read what ``frames`` frames hold of a recording. Raises UserError, with its name: not even one window."""
     needed = WINDOW + SHIFT * (frames - 1)
-    samples, rate = layout.read(clip, needed / RATE)
+    samples, rate = read(needed / RATE)
     waveform = to_mono(samples, rate)
     if len(waveform) < WINDOW:
         raise UserError(
-            f"clip {clip.id} lasts {1000 * len(waveform) / RATE:.0f} ms: at least one window of "
+            f"{name} lasts {1000 * len(waveform) / RATE:.0f} ms: at least one window of "
             f"{1000 * WINDOW // RATE} ms is needed"
         )
     used = samples[:, : -(-needed * rate // RATE)]  # before the resampler: it rings at the ends of a constant
@@ -115,7 +141,7 @@ def _extract(dataset: Dataset, features: ModelInput, path: Path, progress: Progr
     try:
         with writing_table(path, shape) as writer:
             for batch in _equal_lengths(dataset, features):
-                writer.add(_padded(torch.stack([read.waveform for _, read in batch]), features).numpy())
+                writer.add(framed(torch.stack([read.waveform for _, read in batch]), features).numpy())
                 for clip, read in batch:
                     facts = facts.and_of(clip.id, silent=read.silent, longer=read.longer)
                 done += len(batch)
@@ -123,15 +149,6 @@ def _extract(dataset: Dataset, features: ModelInput, path: Path, progress: Progr
             write_facts(path.with_suffix(".json"), facts)
     except OSError as error:
         raise unwritable_cache(path.parent, error) from error
-
-
-def _padded(waveforms: Tensor, features: ModelInput) -> Tensor:
-    """Features of clips of one length, ``[batch, samples] -> [batch, *features.shape]``."""
-    if isinstance(features, WaveformFeatures):
-        missing = features.shape[0] - waveforms.shape[1]
-        return torch.nn.functional.pad(waveforms, (0, missing), value=torch.nan)
-    mel = log_mel(waveforms, features.bins)[:, : features.frames]
-    return torch.nn.functional.pad(mel, (0, 0, 0, features.frames - mel.shape[1]))
 
 
 def _equal_lengths(dataset: Dataset, features: ModelInput) -> Iterator[list[tuple[Clip, ReadClip]]]:

@@ -54,6 +54,15 @@ FrozenStates = Annotated[
 AllowParts = Annotated[
     bool, typer.Option("--allow-parts", help="Where memory runs out, let BatchNorm see parts of a batch.")
 ]
+SaveAdapters = Annotated[
+    bool, typer.Option("--save-adapters", help="Keep what was trained with each run, for export and predict.")
+]
+TrainedOn = Annotated[
+    str | None, typer.Option("--backbone", help="Where the backbone is. [default: its name is looked up as by run]")
+]
+MethodCode = Annotated[
+    str | None, typer.Option("--method-code", help="path.py of a method that is neither built in nor installed.")
+]
 AllowPickle = Annotated[
     bool, typer.Option("--allow-pickle", help="Take weights from pytorch_model.bin where there are no safetensors.")
 ]
@@ -68,6 +77,7 @@ def read_execution(
     gradient_checkpointing: bool,
     allow_parts: bool,
     frozen_states: bool,
+    save_adapters: bool,
 ) -> Execution:
     """How runs are trained, from the options of that name. Raises UserError where a name is wrong."""
     from petl_bench.devices import find_devices
@@ -83,6 +93,7 @@ def read_execution(
         gradient_checkpointing=gradient_checkpointing,
         allow_parts=allow_parts,
         frozen_states=frozen_states,
+        save_adapters=save_adapters,
     )
 
 

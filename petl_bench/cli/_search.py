@@ -114,6 +114,7 @@ def _conduct(
 ) -> None:
     from rich.console import Console
 
+    from petl_bench.adapters.find import note_on_missing
     from petl_bench.files import writing
     from petl_bench.index import read_runs
     from petl_bench.runner import run_plan
@@ -132,6 +133,9 @@ def _conduct(
             screen.say(f"{target.title}: its winners and its card under seeds that the search did not use")
             plan = tuple(evaluation.runs)
             outcome = run_plan(plan, target.workbench, tree, screen, execution, retry_failed=asked.retry_failed)
+            if execution.save_adapters:
+                for line in note_on_missing((run.key for run in plan), tree):
+                    screen.say(line)
             failed += outcome.failed
             results.append((searched, evaluation))
     lines = [f"{target.title}: not run here, {target.lacking}" for target in absent]

@@ -25,6 +25,7 @@ from petl_bench.cli._options import (
     PrecisionName,
     ProfileName,
     Results,
+    SaveAdapters,
     SettingValues,
     SwitchValues,
     read_execution,
@@ -57,6 +58,7 @@ def run(
     gradient_checkpointing: GradientCheckpointing = False,
     allow_parts: AllowParts = False,
     frozen_states: FrozenStates = True,
+    save_adapters: SaveAdapters = False,
     allow_pickle: AllowPickle = False,
     executor: Executor = "local",
 ) -> None:
@@ -64,7 +66,7 @@ def run(
 
     What is on record is not trained again: an interrupted study goes on with the same command.
     """
-    from petl_bench.plan import Request, choose, make_plan
+    from petl_bench.plan import Request, choose
 
     request = Request(
         methods=read_names("--methods", methods),
@@ -87,23 +89,24 @@ def run(
 
     from rich.console import Console
 
+    from petl_bench.adapters.find import note_on_missing
     from petl_bench.cli._screen import Screen
     from petl_bench.cli._table import print_summary
     from petl_bench.results import ResultsTree
     from petl_bench.runner import run_plan
-    from petl_bench.workbench import Workbench, opening_of
+    from petl_bench.workbench import open_plan
 
     tree = ResultsTree(results.expanduser())
     execution = read_execution(
-        executor, device, jobs, checkpoint_every, gradient_checkpointing, allow_parts, frozen_states
+        executor, device, jobs, checkpoint_every, gradient_checkpointing, allow_parts, frozen_states, save_adapters
     )
-    workbench = Workbench.open(opening_of(request, choice), execution.devices[0])
-    plan = make_plan(request, choice, workbench.subject)
+    plan, workbench = open_plan(request, choice, execution.devices[0])
 
     console = Console()
     with Screen(console) as screen:
         outcome = run_plan(plan, workbench, tree, screen, execution, force=force, retry_failed=retry_failed)
-    print_summary(plan, tree, choice.card.metric, [*choice.notes, *workbench.notes()])
+    missing = note_on_missing((planned.key for planned in plan), tree) if save_adapters else []
+    print_summary(plan, tree, choice.card.metric, [*missing, *choice.notes, *workbench.notes()])
     if outcome.failed:
         screen.list_failures(outcome.failed)
         raise typer.Exit(1)

@@ -61,14 +61,12 @@ def _show_bridged(name: str) -> None:
 
 def _show_run(key: str, results: Path) -> bool:
     """Print the record, or the latest failure, of the run whose key starts with ``key``."""
-    from petl_bench.results import ResultsTree
+    from petl_bench.results import ResultsTree, match_key
 
     tree = ResultsTree(results.expanduser())
     files = {name: folder / "run.json" for name, folder in tree.run_folders().items()}
     files = {**tree.failures(), **files}
-    matches = [name for name in files if name.startswith(key)] if len(key) >= 4 else []
-    if len(matches) > 1:
-        raise UserError(f"'{key}' begins {len(matches)} run keys: {', '.join(sorted(matches)[:4])}; give more of it")
-    for match in matches:
+    match = match_key(key, files)
+    if match is not None:
         print(read_text(files[match]), end="")
-    return bool(matches)
+    return match is not None

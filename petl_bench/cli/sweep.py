@@ -18,6 +18,7 @@ from petl_bench.cli._options import (
     GradientCheckpointing,
     Jobs,
     Results,
+    SaveAdapters,
     count,
     duration,
     read_execution,
@@ -63,6 +64,7 @@ def sweep(
     gradient_checkpointing: GradientCheckpointing = False,
     allow_parts: AllowParts = False,
     frozen_states: FrozenStates = True,
+    save_adapters: SaveAdapters = False,
     allow_pickle: AllowPickle = False,
     executor: Executor = "local",
 ) -> None:
@@ -101,7 +103,7 @@ def sweep(
     ]
     said = ", ".join([*["its quick version"] * small, *mark])
     execution = read_execution(
-        executor, device, jobs, checkpoint_every, gradient_checkpointing, allow_parts, frozen_states
+        executor, device, jobs, checkpoint_every, gradient_checkpointing, allow_parts, frozen_states, save_adapters
     )
     page = out / (file.name + "-quick" * small + "-varied" * bool(mark))
     if study.search is not None:
@@ -117,6 +119,7 @@ def sweep(
     if data_dir is not None and len({point.choice.benchmark for point in chosen}) > 1:
         raise UserError(f"--data-dir {data_dir}: the study has several data sets; set PETL_BENCH_DATA to their parent")
 
+    from petl_bench.adapters.find import note_on_missing
     from petl_bench.files import writing
     from petl_bench.index import read_runs
     from petl_bench.results import ResultsTree
@@ -145,6 +148,10 @@ def sweep(
     with Screen(Console()) as screen:
         for bench in here:
             failed += train(bench, tree, screen, execution, retry_failed=retry_failed).failed
+    if save_adapters:
+        keys = [key for bench in here for key in bench.runs]
+        for line in note_on_missing(keys, tree):
+            say(line)
     indexed = {run.record.run_info.run_key: run for run in read_runs(tree)[0]}
     reasons = [f"{run.title}: {reason}" for run, reason in failed]
     with writing(f"--out {out}"):

@@ -1,7 +1,9 @@
-"""``petl-bench validate``: check cards against their schemas and against the code they name."""
+"""``petl-bench validate``: check cards against schemas and code, and files of runs and adapters for damage."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,24 +17,55 @@ if TYPE_CHECKING:
 
 
 def validate(
-    cards: Annotated[
-        list[Path] | None, typer.Argument(help="Cards to check, in folders named after their kind. [default: all]")
+    paths: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            help="Cards, in folders named after their kind; or folders: of results, a run, or an exported adapter. "
+            "[default: all cards]"
+        ),
     ] = None,
 ) -> None:
-    """Check cards against schemas and code.
+    """Check cards against schemas and code, and every file of runs and adapters for damage.
 
     Exit code 2 where one is wrong.
     """
     wrong = 0
-    for file in _chosen(cards or []):
-        try:
-            _check(file)
-            print(f"ok     {file.path}")
-        except UserError as error:
-            wrong += 1
-            print(f"wrong  {error}")
+    for path, problems in _checked(paths or []):
+        wrong += bool(problems)
+        print("\n".join(f"wrong  {problem}" for problem in problems) or f"ok     {path}")
     if wrong:
-        raise UserError(f"{wrong} of the cards {'is' if wrong == 1 else 'are'} wrong")
+        raise UserError(f"{wrong} of them {'is' if wrong == 1 else 'are'} wrong")
+
+
+def _checked(paths: list[Path]) -> Iterator[tuple[Path, list[str]]]:
+    """What was checked, and a line for everything that is wrong with it."""
+    for path in paths:
+        if path.is_dir():
+            yield from _checked_folder(path)
+    if not paths or not all(path.is_dir() for path in paths):
+        for file in _chosen([path for path in paths if not path.is_dir()]):
+            yield file.path, _problems(partial(_check, file))
+
+
+def _checked_folder(folder: Path) -> list[tuple[Path, list[str]]]:
+    from petl_bench.adapters.saved import is_adapter, read_adapter
+    from petl_bench.results import ResultsTree
+    from petl_bench.upkeep import problems_of, problems_of_run
+
+    if (folder / "run.json").exists():
+        return [(folder, problems_of_run(folder))]
+    if is_adapter(folder):
+        return [(folder, _problems(partial(read_adapter, folder)))]
+    found = problems_of(ResultsTree(folder))
+    return found or [(folder, [f"{folder}: no run and no adapter in it"])]
+
+
+def _problems(check: Callable[[], object]) -> list[str]:
+    try:
+        check()
+    except UserError as error:
+        return [str(error)]
+    return []
 
 
 def _chosen(paths: list[Path]) -> list[CardFile]:

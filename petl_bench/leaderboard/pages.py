@@ -38,8 +38,16 @@ def csv_text(reports: Sequence[Data], problems: Sequence[str] = ()) -> str:
     text = io.StringIO()
     writer = csv.DictWriter(text, CSV_COLUMNS, lineterminator="\n")
     writer.writeheader()
-    writer.writerows(_csv_row(report, row) for report in reports for row in report["rows"])
+    for row in flat_rows(reports):
+        formula = row["method"].startswith(("=", "+", "-", "@"))
+        writer.writerow({**row, "method": f"'{row['method']}" if formula else row["method"]})
     return text.getvalue()
+
+
+def flat_rows(reports: Sequence[Data]) -> list[Data]:
+    """All rows of all tables under CSV_COLUMNS, lists as text."""
+    flat = (_flat_row(report, row) for report in reports for row in report["rows"])
+    return [{column: row[column] for column in CSV_COLUMNS} for row in flat]
 
 
 def json_text(reports: Sequence[Data], problems: Sequence[str] = ()) -> str:
@@ -207,12 +215,11 @@ def notes(report: Data) -> list[str]:
     return [*report["notes"], f"not as the published values were made: {'; '.join(report['unlike_published'])}"]
 
 
-def _csv_row(report: Data, row: Data) -> Data:
+def _flat_row(report: Data, row: Data) -> Data:
     training = report["training"]
     return {
         **{key: report[key] for key in OF_TABLE},
         **{key: row[key] for key in OF_ROW},
-        "method": f"'{row['method']}" if row["method"].startswith(("=", "+", "-", "@")) else row["method"],
         "unlike_others": "; ".join(report["unlike_others"]),
         "validation": report["protocol"]["validation"],
         **{key: training[key] for key in ("epochs", "batch_size", "precision")},

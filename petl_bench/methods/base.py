@@ -71,6 +71,14 @@ class Method(ABC):
     def attach(self, backbone: Backbone) -> None:
         """Add modules and mark what trains. The classification head is not the method's business."""
 
+    def merge(self, backbone: Backbone) -> None:
+        """Fold what is attached and trained into the model's own weights, for a checkpoint that needs no method.
+
+        Nothing is to be done where nothing is attached. Raises ValueError (one line) where it cannot be folded.
+        """
+        if backbone.attachments:
+            raise ValueError("what it attaches cannot be folded into the weights of the model")
+
     def starts_as_identity(self) -> bool:
         """Whether a backbone with this method attached, not yet trained, computes exactly what it did before."""
         return False

@@ -37,6 +37,11 @@ class LowRankUpdate(nn.Module):
         return self.scale * nn.functional.linear(nn.functional.linear(x, self.down), self.up)
 
 
+def name_at(site: Site) -> str:
+    """What the update at a site is called among a backbone's attachments."""
+    return f"{site}_lora"
+
+
 class Lora(Method):
     """Scale = alpha / rank (switch ``lora_scale``). The final norm trains too, as in arXiv 2312.03694."""
 
@@ -60,9 +65,26 @@ class Lora(Method):
 
     def attach(self, backbone: Backbone) -> None:
         self.train_norm(backbone, "norm_final")
-        for layer in select_layers(self.config.layers, backbone.geometry.layers):
-            for target in self.config.targets:
-                self._update(backbone, backbone.site(target, layer))
+        for site in self.sites(backbone):
+            self._update(backbone, site)
+
+    def sites(self, backbone: Backbone) -> list[Site]:
+        """The linear maps that are updated."""
+        layers = select_layers(self.config.layers, backbone.geometry.layers)
+        return [backbone.site(target, layer) for layer in layers for target in self.config.targets]
+
+    def update_at(self, backbone: Backbone, site: Site) -> LowRankUpdate:
+        """The update of a site of a backbone that the method is attached to."""
+        update = backbone.attachments[name_at(site)]
+        assert isinstance(update, LowRankUpdate)
+        return update
+
+    def merge(self, backbone: Backbone) -> None:
+        """W + scale * up down at every site (Hu et al., section 4.1)."""
+        with torch.no_grad():
+            for site in self.sites(backbone):
+                update = self.update_at(backbone, site)
+                site.weight.add_(update.scale * update.up @ update.down)
 
     def scale(self, geometry: Geometry) -> float:
         """What the update is multiplied by."""
@@ -73,7 +95,7 @@ class Lora(Method):
         released = self.switches.init == "released"
         scale = self.scale(backbone.geometry)
         update = LowRankUpdate(site.in_features, site.out_features, self.config.rank, scale, released=released)
-        backbone.add(f"{site}_lora", update, "adapter")
+        backbone.add(name_at(site), update, "adapter")
         site.on_output(lambda x, y: y + update(x))
 
     def starts_as_identity(self) -> bool:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from petl_bench.benchmarks.augment import mask
+from petl_bench.benchmarks.features import normalised
 from petl_bench.benchmarks.splits import Split
 from petl_bench.cards import AUDIOSET_MEAN, AUDIOSET_STD
 from petl_bench.runspec import RunSpec, WaveformFeatures
@@ -39,7 +40,7 @@ class Inputs:
         ``masks`` is the seed of an epoch's masks.
         """
         features = torch.from_numpy(self.table[indices]).to(self.device)
-        features = (features - self.mean) / self.scale
+        features = normalised(features, self.mean, self.scale)
         if masks is not None and self.augments:
             features = mask(features, self._clips[indices], masks, self._augment)
         return features

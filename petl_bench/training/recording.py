@@ -10,6 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+import petl_bench
+from petl_bench.adapters.saved import AdapterConfig, Normalisation, SavedAdapter
 from petl_bench.backbones.base import Backbone
 from petl_bench.benchmarks.splits import Split
 from petl_bench.environment import package_versions
@@ -17,6 +19,7 @@ from petl_bench.methods.base import Method
 from petl_bench.metrics import evaluate
 from petl_bench.plan import PlannedRun
 from petl_bench.records import MetaInfo, Parts, Predictions, RunInfo, RunRecord, TrainInfo
+from petl_bench.training.inputs import Inputs
 from petl_bench.training.memory import sees_batches
 from petl_bench.training.progress import Progress
 from petl_bench.training.readings import Readings
@@ -100,6 +103,30 @@ def predictions_of(
         test_targets=dataset.targets[split.test],
         test_logits=test,
     )
+
+
+def adapter_of(planned: PlannedRun, backbone: Backbone, inputs: Inputs) -> SavedAdapter:
+    """What was trained, from a backbone that holds the tested epoch."""
+    config = AdapterConfig(
+        petl_bench=petl_bench.__version__,
+        run_key=planned.key,
+        method=planned.method,
+        benchmark=planned.benchmark,
+        backbone=planned.backbone,
+        spec=planned.spec,
+        normalisation=Normalisation(mean=inputs.mean, scale=inputs.scale),
+        class_names=inputs.dataset.class_names,
+        pooled_tokens=backbone.pooled,
+    )
+    return SavedAdapter(config, {name: as_array(tensor) for name, tensor in backbone.trained_state().items()})
+
+
+def as_array(tensor: torch.Tensor) -> npt.NDArray[Any]:
+    """A tensor on the CPU, in a type that NumPy has: single precision for half."""
+    if tensor.dtype in (torch.bfloat16, torch.float16):
+        tensor = tensor.float()
+    array: npt.NDArray[Any] = tensor.cpu().contiguous().numpy()
+    return array
 
 
 def surroundings(device: torch.device) -> dict[str, Any]:

@@ -29,7 +29,7 @@ from petl_bench.training.memory import is_out_of_memory, sees_batches, smaller_p
 from petl_bench.training.model import Model, NotFiniteError
 from petl_bench.training.progress import Progress
 from petl_bench.training.readings import Readings
-from petl_bench.training.recording import predictions_of, record_of, surroundings, train_info_of
+from petl_bench.training.recording import adapter_of, predictions_of, record_of, surroundings, train_info_of
 from petl_bench.training.session import Listener, Session, Silence
 from petl_bench.workbench import Workbench
 
@@ -114,6 +114,7 @@ def _train_once(
         train_info = train_info_of(
             method, backbone, progress, tested, predictions, len(split.train), session.parts, readings
         )
+        adapter = adapter_of(planned, backbone, inputs) if execution.save_adapters else None
     finally:
         backbone.detach()
         changed = workbench.give_back(backbone)
@@ -126,7 +127,7 @@ def _train_once(
     if session.earlier:
         system["resumed"] = session.earlier
     record = record_of(planned, train_info, workbench, split, seconds, system)
-    return FinishedRun(record, progress.logs, predictions)
+    return FinishedRun(record, progress.logs, predictions, adapter)
 
 
 def attached(planned: PlannedRun, backbone: Backbone) -> Method:

@@ -283,7 +283,7 @@ def test_validate_checks_cards_against_the_code(command: Command) -> None:
         code, out, err = command("validate", f"methods/{name}.toml")
         assert (code, out.count("wrong  ")) == (2, 1), name
         assert "did you mean" in out
-        assert "1 of the cards is wrong" in err
+        assert "1 of them is wrong" in err
 
 
 def test_env_names_versions_and_folders(command: Command) -> None:

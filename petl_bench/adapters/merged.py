@@ -1,0 +1,69 @@
+"""A checkpoint whose weights hold what a method trained: no method is needed to use it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+from transformers import PreTrainedModel
+
+from petl_bench.adapters.model import TrainedModel
+from petl_bench.backbones.base import Backbone
+from petl_bench.backbones.folder import quiet_transformers
+from petl_bench.backbones.resolve import resolve
+from petl_bench.errors import UserError
+from petl_bench.files import write_durably
+
+HEAD = "head"
+TOLERANCE = 1e-4
+"""Of logits, as parts of the largest: folding an update into weights rounds otherwise."""
+
+
+def write_merged(folder: Path, model: TrainedModel) -> None:
+    """Write ``config.json``, ``model.safetensors`` and ``head/`` into a folder. The model is used up.
+
+    The checkpoint is one at the run's input length. Raises UserError where the method cannot be merged.
+    """
+    backbone, features = model.backbone, model.config.spec.data.features
+    noise = torch.randn(2, *features.shape, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        before = backbone(noise.to(model.device))
+    try:
+        model.method.merge(backbone)
+    except ValueError as error:
+        raise UserError(f"--merge: method {model.config.method} cannot be merged: {error}") from error
+    if not isinstance(backbone.model, PreTrainedModel):
+        raise UserError(f"--merge: backbone {model.config.backbone} is no model of transformers")
+    with quiet_transformers():
+        backbone.model.save_pretrained(folder)
+    _write_head(folder / HEAD, model)
+    _check(folder, backbone, noise, before)
+
+
+def _write_head(folder: Path, model: TrainedModel) -> None:
+    """The head, and what it and the checkpoint must be given: not beside the weights, which it is none of."""
+    config, head = model.config, model.backbone.head
+    assert head is not None
+    folder.mkdir()
+    save_file({name: tensor.detach().cpu() for name, tensor in head.state_dict().items()}, folder / "head.safetensors")
+    said = {
+        "class_names": list(config.class_names),
+        "pooled_tokens": config.pooled_tokens,
+        "normalisation": config.normalisation.model_dump(),
+        "features": config.spec.data.features.model_dump(include={"frames", "bins", "input"}),
+    }
+    write_durably(folder / "config.json", json.dumps(said, indent=2, ensure_ascii=False) + "\n")
+
+
+def _check(folder: Path, trained: Backbone, noise: torch.Tensor, before: torch.Tensor) -> None:
+    """Whether what was written computes what the trained model did. Raises UserError."""
+    source = resolve(str(folder))
+    plain = source.cls.load(source.folder, noise.shape[1]).to(before.device)
+    with torch.inference_mode():
+        plain.pooled, plain.head = trained.pooled, trained.head
+        after = plain(noise.to(before.device))
+    difference = float((after - before).abs().max() / before.abs().max())
+    if not difference < TOLERANCE:
+        raise UserError(f"--merge: merged, logits differ by up to {difference:.2g} of the largest: not written")
