@@ -15,6 +15,7 @@ from petl_bench.cli._options import (
     CheckpointEvery,
     DataDir,
     Dataset,
+    Detach,
     Device,
     Executor,
     FrozenStates,
@@ -26,7 +27,10 @@ from petl_bench.cli._options import (
     ProfileName,
     Results,
     SettingValues,
+    SlurmProfileFile,
     SwitchValues,
+    Track,
+    count,
     read_execution,
     read_names,
     read_numbers,
@@ -59,6 +63,10 @@ def run(
     frozen_states: FrozenStates = True,
     allow_pickle: AllowPickle = False,
     executor: Executor = "local",
+    slurm_profile: SlurmProfileFile = None,
+    detach: Detach = False,
+    track: Track = None,
+    plan_only: Annotated[bool, typer.Option("--plan", help="Only say what would be run.")] = False,
 ) -> None:
     """Train every (method, fold, seed) and print a table.
 
@@ -95,14 +103,32 @@ def run(
 
     tree = ResultsTree(results.expanduser())
     execution = read_execution(
-        executor, device, jobs, checkpoint_every, gradient_checkpointing, allow_parts, frozen_states
+        executor,
+        device,
+        jobs,
+        checkpoint_every,
+        gradient_checkpointing,
+        allow_parts,
+        frozen_states,
+        slurm_profile,
+        detach,
+        track,
     )
     workbench = Workbench.open(opening_of(request, choice), execution.devices[0])
     plan = make_plan(request, choice, workbench.subject)
 
+    if plan_only:
+        done = 0 if force else len({run.key for run in plan} & tree.run_folders().keys())
+        print(f"{count(len(plan), 'run')}, {done} on record")
+        if executor == "slurm" and done < len(plan):
+            print(execution.cluster.profile.packing(len(plan) - done))
+        return
+
     console = Console()
     with Screen(console) as screen:
         outcome = run_plan(plan, workbench, tree, screen, execution, force=force, retry_failed=retry_failed)
+    if detach and not outcome.failed:
+        return
     print_summary(plan, tree, choice.card.metric, [*choice.notes, *workbench.notes()])
     if outcome.failed:
         screen.list_failures(outcome.failed)

@@ -319,7 +319,7 @@ def test_a_worker_whose_judge_does_not_answer_gives_its_run_back() -> None:
         "import threading\n"
         "from petl_bench.executors import worker\n"
         "worker.SILENT_SECONDS = 0.2\n"
-        "channel = worker.Channel(iter(threading.Event().wait, 0))\n"
+        "channel = worker.Channel(iter(threading.Event().wait, 0), worker.Leaving())\n"
         "channel.judged = True\n"
         "channel.epoch(1, {})\n"
     )

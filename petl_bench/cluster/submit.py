@@ -1,0 +1,107 @@
+"""From tasks to an array job: packed, written down, and handed to sbatch by submitit."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import submitit
+from submitit.core.utils import FailedJobError
+
+from petl_bench.cluster.orders import Orders, entry_of, write_orders
+from petl_bench.cluster.part import Part
+from petl_bench.cluster.profile import SlurmProfile
+from petl_bench.cluster.submission import Submission, new_folder, write_submission
+from petl_bench.errors import UserError
+from petl_bench.execution import Execution
+from petl_bench.locations import CACHE_VARIABLE, DATA_VARIABLE, cache_folder
+from petl_bench.results import ResultsTree
+from petl_bench.work import Task
+from petl_bench.workbench import Opening
+
+MOST_LIMITS = 1000
+"""Times a task may come to its time limit and be put into the queue again."""
+MOST_DEATHS = 2
+"""Times a task whose process was killed is put into the queue again."""
+CARRIED = (DATA_VARIABLE, "HF_HOME", "HF_HUB_CACHE", "HF_HUB_OFFLINE", "WANDB_MODE", "PYTHONPATH")
+"""Variables that tasks have as this process has them, whatever sbatch passes on."""
+DEATHS = (134, 135, 136, 137, 139, 140)
+"""Exit codes of a process that a signal ended: ABRT, BUS, FPE, KILL, SEGV, and USR2 before there is a handler."""
+AFTER_DEATH = """\
+after_death() {{
+  code=$?
+  deaths={folder}/deaths/${{SLURM_ARRAY_TASK_ID:-0}}
+  case $code in {codes}) ;; *) exit $code ;; esac
+  state=$(squeue -h -j "$SLURM_JOB_ID" -o %T)
+  if [ "$state" = RUNNING ] && [ "$(cat "$deaths" 2>/dev/null | wc -l)" -lt {most} ]; then
+    echo "$code $(date -u)" >> "$deaths"
+    scontrol requeue "$SLURM_JOB_ID"
+  fi
+  exit $code
+}}
+trap after_death EXIT"""
+"""Shell of every task: where its process was killed and it is not being cancelled, SLURM is to start it again."""
+
+
+def submit(tasks: Sequence[Task], opening: Opening, tree: ResultsTree, execution: Execution) -> Submission:
+    """Submit tasks as one array job. Raises UserError where sbatch refuses."""
+    profile = execution.cluster.profile
+    size = profile.runs_per_task
+    parts = [list(tasks[start : start + size]) for start in range(0, len(tasks), size)]
+    results = tree.root.absolute()
+    folder = new_folder(tree.root)
+    write_orders(folder, Orders(opening=opening, results=results, execution=execution, parts=parts))
+    executor = submitit.SlurmExecutor(folder / "submitit", max_num_timeout=MOST_LIMITS)
+    executor.update_parameters(**parameters(profile, folder))
+    try:
+        jobs = executor.submit_array([Part(folder, number, profile.grace) for number in range(len(parts))])
+    except FailedJobError as error:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise UserError(f"sbatch refuses {profile.packing(len(tasks))} ({error})") from error
+    submission = Submission(
+        results=results,
+        created_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        numbers=[job.job_id for job in jobs],
+        parts=[[entry_of(task) for task in part] for part in parts],
+    )
+    write_submission(folder, submission)
+    return submission
+
+
+def parameters(profile: SlurmProfile, folder: Path) -> dict[str, object]:
+    """A profile in submitit's words, without what is left to the cluster."""
+    asked = {
+        "partition": profile.partition,
+        "account": profile.account,
+        "qos": profile.qos,
+        "constraint": profile.constraint,
+        "mem": profile.memory,
+        "gpus_per_node": profile.gpus,
+    }
+    return {
+        **{name: value for name, value in asked.items() if value},
+        "job_name": "petl-bench",
+        "time": profile.time,
+        "cpus_per_task": profile.cpus,
+        "srun_args": [f"--cpus-per-task={profile.cpus}"],  # since 22.05 srun does not take it from the job
+        "signal_delay_s": profile.grace,
+        "array_parallelism": profile.array_parallelism,
+        "setup": [*profile.setup, *_environment(), _after_death(folder)],
+        "additional_parameters": {"requeue": True, **profile.extra},
+    }
+
+
+def _environment() -> list[str]:
+    """Lines that set in a task what this process reads from its environment."""
+    values = {name: os.environ[name] for name in CARRIED if name in os.environ}
+    values[CACHE_VARIABLE] = str(cache_folder().absolute())
+    return ["export PYTHONSAFEPATH=1", *(f"export {name}={shlex.quote(value)}" for name, value in values.items())]
+
+
+def _after_death(folder: Path) -> str:
+    codes = "|".join(map(str, DEATHS))
+    return AFTER_DEATH.format(folder=shlex.quote(str(folder)), codes=codes, most=MOST_DEATHS)

@@ -1,0 +1,192 @@
+"""A real Slurm on loopback: runs in array tasks, and nothing lost or done twice where these end before their runs do."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from petl_bench.cluster.submission import submissions
+from petl_bench.results import ResultsTree
+from tests.executors.loopback_slurm import LoopbackSlurm, lacking
+from tests.faults.studies import computed, left_over
+
+pytestmark = pytest.mark.slow
+
+PROFILE = """
+time = 1
+grace = 12
+cpus = 1
+"""
+SLOW = """
+import os, time
+from petl_bench.methods.bottleneck import Bottleneck
+
+def pause(*_):
+    if os.environ.get("SLURM_ARRAY_TASK_ID") in ("0", "1", "2") and "SLURM_RESTART_COUNT" not in os.environ:
+        time.sleep(1)
+
+class Slow(Bottleneck):
+    '''The first three array tasks take long where they were not started again.'''
+    def build(self, geometry):
+        adapter = super().build(geometry)
+        adapter.register_forward_hook(pause)
+        return adapter
+"""
+EPOCHS = 30
+STUDY = [
+    "--dataset",
+    "synthetic",
+    "--limit",
+    "1",
+    "--backbone",
+    "mini_random",
+    "--epochs",
+    str(EPOCHS),
+    "--device",
+    "cpu",
+]
+STUDY += ["--checkpoint-every", "1", "--set", "Slow.placement.layers=last:1", "--methods", "slow.py"]
+
+
+@pytest.fixture(scope="module")
+def loopback(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LoopbackSlurm]:
+    if why := lacking():
+        pytest.skip(f"no Slurm here: {why}")
+    with LoopbackSlurm(tmp_path_factory.mktemp("slurm"), cpus=3) as slurm:
+        yield slurm
+
+
+@pytest.fixture
+def slurm(loopback: LoopbackSlurm, monkeypatch: pytest.MonkeyPatch) -> LoopbackSlurm:
+    for name, value in loopback.environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    Path("slurm.toml").write_text(PROFILE)
+    Path("slow.py").write_text(SLOW)
+    return loopback
+
+
+def start(*arguments: str, log: Path) -> subprocess.Popen[str]:
+    with log.open("a") as file:
+        return subprocess.Popen([sys.executable, "-m", "petl_bench", *arguments], stdout=file, stderr=file, text=True)
+
+
+def said(*arguments: str) -> str:
+    command = [sys.executable, "-m", "petl_bench", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+def until(is_so: Callable[[], object], seconds: float, otherwise: Callable[[], str]) -> None:
+    deadline = time.monotonic() + seconds
+    while not is_so():
+        assert time.monotonic() < deadline, otherwise()
+        time.sleep(0.2)
+
+
+def process_of(task: int) -> int:
+    """The process that does an array task's work: what Slurm starts on the node."""
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (folder / "cmdline").read_bytes().split(b"\0")
+            environment = (folder / "environ").read_bytes().split(b"\0")
+        except OSError:
+            continue
+        is_worker = b"submitit.core._submit" in words and b"python" in words[0]
+        if is_worker and f"SLURM_ARRAY_TASK_ID={task}".encode() in environment:
+            return int(folder.name)
+    raise AssertionError(f"no process of task {task}")
+
+
+def test_an_array_with_a_task_cancelled_one_killed_and_one_at_its_limit_ends_with_every_run_once(
+    slurm: LoopbackSlurm, tmp_path: Path
+) -> None:
+    results, calm, log = tmp_path / "results", tmp_path / "calm", tmp_path / "log"
+    study = ["run", *STUDY, "--folds", "1-5", "--seeds", "0,1"]
+    waiting = start(*study, "--results", str(results), "--executor", "slurm", log=log)
+
+    def status(*more: str) -> str:
+        shown = said("status", "--results", str(results), *more)
+        print(shown)
+        return shown
+
+    def everything() -> str:
+        logs = [path.read_text() for folder, _ in submissions(results) for path in (folder / "submitit").glob("*log*")]
+        return "\n".join([log.read_text(), slurm.ask("squeue", "-t", "all"), *logs])[-6000:]
+
+    until(lambda: len(list(results.glob(".checkpoints/[!.]*"))) >= 3, 60, everything)
+    first = status()
+    ((_, submission),) = submissions(results)
+    job = submission.job
+    assert submission.numbers == [f"{job}_{task}" for task in range(10)]
+    assert re.search(rf"{job}_0 +running .* epoch \d+ of {EPOCHS}", first)
+    slurm.ask("scancel", f"{job}_2")
+    os.kill(process_of(1), signal.SIGKILL)
+    reference = start(*study, "--results", str(calm), log=tmp_path / "reference")
+    until(lambda: f"{job}_1 BeginTime" in slurm.ask("squeue", "-o", "%i %r"), 30, everything)
+    second = status()
+    assert re.search(rf"{job}_2 +lost \(cancelled\)", second)
+
+    assert waiting.wait(100) == 1, everything()
+    assert f"its task {job}_2 ended without it (CANCELLED); the same command submits it again" in log.read_text()
+    assert len(computed(results)) == 9
+    assert start(*study, "--results", str(results), "--executor", "slurm", log=log).wait(60) == 0, everything()
+    assert "submitted as job" in log.read_text()
+    third = status("--all")
+    assert "9 of 10 runs recorded" in third
+    assert "1 of 1 runs recorded; tasks: 1 done" in third
+
+    assert reference.wait(60) == 0
+    assert len(computed(results)) == 10
+    assert computed(results) == computed(calm)
+    trained = re.findall(r"(fold \d, seed \d): trained", everything_logged(results))
+    assert len(trained) == len(set(trained)) == 10
+    stopped = [record for record in ResultsTree(results).records()[0] if "resumed" in record.meta_info.system_info]
+    assert {(record.spec.fold, record.spec.seed) for record in stopped} == {(1, 0), (1, 1), (2, 0)}
+    (at_limit,) = (record for record in stopped if (record.spec.fold, record.spec.seed) == (1, 0))
+    assert 1 <= at_limit.meta_info.system_info["resumed"][0]["epochs"] < EPOCHS
+    assert left_over(results) == []
+
+
+def everything_logged(results: Path) -> str:
+    """What the array tasks of a results folder printed."""
+    folders = [folder / "submitit" for folder, _ in submissions(results)]
+    return "\n".join(path.read_text() for folder in folders for path in sorted(folder.glob("*_log.out")))
+
+
+def test_what_was_submitted_is_found_again_shown_and_cancelled(slurm: LoopbackSlurm, tmp_path: Path) -> None:
+    results, log = tmp_path / "results", tmp_path / "log"
+    Path("slurm.toml").write_text(PROFILE + 'runs_per_task = 2\narray_parallelism = 1\nextra = { begin = "now+600" }\n')
+    study = ["run", *STUDY, "--folds", "1-3", "--results", str(results), "--executor", "slurm"]
+    assert "2 array tasks of up to 2 runs, at most 1 at a time" in said(*study, "--plan")
+    assert said("status", "--results", str(results)).startswith("nothing was submitted")
+    assert "submitted as job" in said(*study, "--detach")
+    again = said(*study, "--detach")
+    assert "3 of them are in SLURM's queue already" in again
+    assert "submitted as job" not in again
+    shown = said("status", "--results", str(results))
+    assert "0 of 3 runs recorded; tasks: 2 pending" in shown
+    assert len(re.findall(r"pending +0 of [12] +waits: (BeginTime|JobArrayTaskLimit)", shown)) == 2, shown
+    assert said("cancel", "--results", str(results)).startswith("cancelled 2 tasks")
+    assert "lost (cancelled)" in said("status", "--results", str(results))
+    waiting = start(*study[:-2], "--executor", "local", "--jobs", "2", log=log)
+    assert waiting.wait(60) == 0, log.read_text()
+    assert said("status", "--results", str(results)) == "1 submitted, all done (--all shows them)\n"
+
+
+def test_what_sbatch_refuses_is_one_line(slurm: LoopbackSlurm, tmp_path: Path) -> None:
+    Path("slurm.toml").write_text(PROFILE + 'partition = "nowhere"\n')
+    command = [sys.executable, "-m", "petl_bench", "run", *STUDY, "--folds", "1", "--executor", "slurm"]
+    done = subprocess.run([*command, "--results", str(tmp_path / "results")], capture_output=True, text=True)
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("petl-bench: sbatch refuses 1 array task of one run")
+    assert "invalid partition specified: nowhere" in line
+    assert list(submissions(tmp_path / "results")) == []
