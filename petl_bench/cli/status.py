@@ -38,7 +38,7 @@ def status(
         print(headline(submission, tasks))
         for task in tasks:
             if every or task.state != "done":
-                where = " ".join(part for part in (task.queued.node, task.queued.elapsed) if part and task.queued.lives)
+                where = f"{task.queued.node} {task.queued.elapsed}" if task.queued.lives and task.queued.node else ""
                 runs = f"{task.recorded} of {task.runs}"
                 line = f"  {task.number:<10} {task.state:<18} {runs:<10} {where:<18} {task.remark}"
                 print(line.rstrip())

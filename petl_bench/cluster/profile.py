@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field, PositiveInt, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, PositiveInt, model_validator
 
 from petl_bench.card_files import check, read_toml
 from petl_bench.cards import Card
@@ -47,7 +47,7 @@ class SlurmProfile(Card):
     qos: str = ""
     constraint: str = ""
     time: Annotated[PositiveInt, BeforeValidator(_minutes)] = 60
-    memory: Annotated[str, BeforeValidator(_size)] = ""
+    memory: Annotated[str, AfterValidator(_size)] = ""
     cpus: PositiveInt = 2
     gpus: Annotated[int, Field(ge=0)] | Annotated[str, Field(pattern=r"^[\w.-]+(:\d+)?$")] = 0
     array_parallelism: PositiveInt = 100

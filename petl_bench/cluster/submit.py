@@ -43,8 +43,10 @@ after_death() {{
   fi
   exit $code
 }}
-trap after_death EXIT"""
-"""Shell of every task: where its process was killed and it is not being cancelled, SLURM is to start it again."""
+trap after_death EXIT
+trap : TERM"""
+"""Shell of every task: where its process was killed and it is not being cancelled, SLURM is to start it again. It
+outlives a SIGTERM, so that what it has started can leave in good order."""
 
 
 def submit(tasks: Sequence[Task], opening: Opening, tree: ResultsTree, execution: Execution) -> Submission:
@@ -91,7 +93,7 @@ def parameters(profile: SlurmProfile, folder: Path) -> dict[str, object]:
         "signal_delay_s": profile.grace,
         "array_parallelism": profile.array_parallelism,
         "setup": [*profile.setup, *_environment(), _after_death(folder)],
-        "additional_parameters": {"requeue": True, **profile.extra},
+        "additional_parameters": {"requeue": True, **{k: v for k, v in profile.extra.items() if v is not False}},
     }
 
 

@@ -60,6 +60,7 @@ class Tracked(Executor):
 
     def leave(self, seconds: float) -> None:
         self.executor.leave(seconds)
+        self.trackers.close()
 
     def close(self) -> None:
         self.executor.close()

@@ -53,4 +53,4 @@ class WeightsAndBiases(Tracker):
             its.summary["ended"] = reason
         else:
             its.summary.update(summary(record))
-        its.finish(exit_code=int(record is None), quiet=True)
+        its.finish(exit_code=int(record is None))

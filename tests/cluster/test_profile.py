@@ -31,6 +31,7 @@ def test_time_is_minutes_or_as_slurm_writes_it(tmp_path: Path, text: str, minute
         ('time = "an hour"', "time = 'an hour': give minutes, as 90, or HH:MM:SS or D-HH:MM:SS"),
         ('memory = "a lot"', "memory = 'a lot': give a size, as 16G"),
         ("time = 2\ngrace = 120", "grace = 120 s is not below time = 2 min"),
+        ("memory = 16", "memory = 16: input should be a valid string"),
         ("cpus = 0", "cpus = 0: input should be greater than 0"),
         ("gpus = -1", "gpus"),
         ("cpus = ", "not valid TOML"),

@@ -17,6 +17,7 @@ from petl_bench.cluster.submission import submissions
 from petl_bench.results import ResultsTree
 from tests.executors.loopback_slurm import LoopbackSlurm, lacking
 from tests.faults.studies import computed, left_over
+from tests.studies import Command
 
 pytestmark = pytest.mark.slow
 
@@ -79,11 +80,6 @@ def start(*arguments: str, log: Path) -> subprocess.Popen[str]:
         return subprocess.Popen([sys.executable, "-m", "petl_bench", *arguments], stdout=file, stderr=file, text=True)
 
 
-def said(*arguments: str) -> str:
-    command = [sys.executable, "-m", "petl_bench", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
-
-
 def until(is_so: Callable[[], object], seconds: float, otherwise: Callable[[], str]) -> None:
     deadline = time.monotonic() + seconds
     while not is_so():
@@ -106,22 +102,24 @@ def process_of(task: int) -> int:
 
 
 def test_an_array_with_a_task_cancelled_one_killed_and_one_at_its_limit_ends_with_every_run_once(
-    slurm: LoopbackSlurm, tmp_path: Path
+    slurm: LoopbackSlurm, tmp_path: Path, command: Command
 ) -> None:
     results, calm, log = tmp_path / "results", tmp_path / "calm", tmp_path / "log"
     study = ["run", *STUDY, "--folds", "1-5", "--seeds", "0,1"]
     waiting = start(*study, "--results", str(results), "--executor", "slurm", log=log)
 
     def status(*more: str) -> str:
-        shown = said("status", "--results", str(results), *more)
-        print(shown)
+        code, shown, _ = command("status", "--results", str(results), *more)
+        assert code == 0
+        with (tmp_path / "statuses").open("a") as file:
+            file.write(f"{shown}\n")
         return shown
 
     def everything() -> str:
         logs = [path.read_text() for folder, _ in submissions(results) for path in (folder / "submitit").glob("*log*")]
         return "\n".join([log.read_text(), slurm.ask("squeue", "-t", "all"), *logs])[-6000:]
 
-    until(lambda: len(list(results.glob(".checkpoints/[!.]*"))) >= 3, 60, everything)
+    until(lambda: len(list(results.glob(".checkpoints/[!.]*"))) >= 3, 90, everything)
     first = status()
     ((_, submission),) = submissions(results)
     job = submission.job
@@ -130,20 +128,20 @@ def test_an_array_with_a_task_cancelled_one_killed_and_one_at_its_limit_ends_wit
     slurm.ask("scancel", f"{job}_2")
     os.kill(process_of(1), signal.SIGKILL)
     reference = start(*study, "--results", str(calm), log=tmp_path / "reference")
-    until(lambda: f"{job}_1 BeginTime" in slurm.ask("squeue", "-o", "%i %r"), 30, everything)
+    until(lambda: f"{job}_1 BeginTime" in slurm.ask("squeue", "-r", "-o", "%i %r"), 60, everything)
     second = status()
     assert re.search(rf"{job}_2 +lost \(cancelled\)", second)
 
-    assert waiting.wait(100) == 1, everything()
+    assert waiting.wait(300) == 1, everything()
     assert f"its task {job}_2 ended without it (CANCELLED); the same command submits it again" in log.read_text()
     assert len(computed(results)) == 9
-    assert start(*study, "--results", str(results), "--executor", "slurm", log=log).wait(60) == 0, everything()
+    assert start(*study, "--results", str(results), "--executor", "slurm", log=log).wait(90) == 0, everything()
     assert "submitted as job" in log.read_text()
     third = status("--all")
-    assert "9 of 10 runs recorded" in third
+    assert "10 of 10 runs recorded; tasks: 10 done" in third
     assert "1 of 1 runs recorded; tasks: 1 done" in third
 
-    assert reference.wait(60) == 0
+    assert reference.wait(90) == 0
     assert len(computed(results)) == 10
     assert computed(results) == computed(calm)
     trained = re.findall(r"(fold \d, seed \d): trained", everything_logged(results))
@@ -161,32 +159,39 @@ def everything_logged(results: Path) -> str:
     return "\n".join(path.read_text() for folder in folders for path in sorted(folder.glob("*_log.out")))
 
 
-def test_what_was_submitted_is_found_again_shown_and_cancelled(slurm: LoopbackSlurm, tmp_path: Path) -> None:
-    results, log = tmp_path / "results", tmp_path / "log"
+def test_what_was_submitted_is_found_again_shown_and_cancelled(
+    slurm: LoopbackSlurm, tmp_path: Path, command: Command
+) -> None:
+    results = str(tmp_path / "results")
+
+    def said(verb: str, *arguments: str) -> str:
+        code, out, err = command(verb, *arguments, "--results", results)
+        assert (code, err) == (0, "")
+        return out
+
     Path("slurm.toml").write_text(PROFILE + 'runs_per_task = 2\narray_parallelism = 1\nextra = { begin = "now+600" }\n')
-    study = ["run", *STUDY, "--folds", "1-3", "--results", str(results), "--executor", "slurm"]
+    study = ["run", *STUDY, "--folds", "1-3", "--executor", "slurm"]
     assert "2 array tasks of up to 2 runs, at most 1 at a time" in said(*study, "--plan")
-    assert said("status", "--results", str(results)).startswith("nothing was submitted")
+    assert said("status").startswith("nothing was submitted")
     assert "submitted as job" in said(*study, "--detach")
     again = said(*study, "--detach")
     assert "3 of them are in SLURM's queue already" in again
     assert "submitted as job" not in again
-    shown = said("status", "--results", str(results))
+    shown = said("status")
     assert "0 of 3 runs recorded; tasks: 2 pending" in shown
-    assert len(re.findall(r"pending +0 of [12] +waits: (BeginTime|JobArrayTaskLimit)", shown)) == 2, shown
-    assert said("cancel", "--results", str(results)).startswith("cancelled 2 tasks")
-    assert "lost (cancelled)" in said("status", "--results", str(results))
-    waiting = start(*study[:-2], "--executor", "local", "--jobs", "2", log=log)
-    assert waiting.wait(60) == 0, log.read_text()
-    assert said("status", "--results", str(results)) == "1 submitted, all done (--all shows them)\n"
+    assert len(re.findall(r"pending +0 of [12] +waits: (?:BeginTime|JobArrayTaskLimit)", shown)) == 2, shown
+    assert said("cancel").startswith("cancelled 2 tasks: ")
+    assert "2 lost (cancelled)" in said("status")
+    said(*study[:-1], "in_process")
+    assert said("status") == "1 submitted, all done (--all shows them)\n"
 
 
-def test_what_sbatch_refuses_is_one_line(slurm: LoopbackSlurm, tmp_path: Path) -> None:
+def test_what_sbatch_refuses_is_one_line(slurm: LoopbackSlurm, tmp_path: Path, command: Command) -> None:
     Path("slurm.toml").write_text(PROFILE + 'partition = "nowhere"\n')
-    command = [sys.executable, "-m", "petl_bench", "run", *STUDY, "--folds", "1", "--executor", "slurm"]
-    done = subprocess.run([*command, "--results", str(tmp_path / "results")], capture_output=True, text=True)
-    assert done.returncode == 2
-    (line,) = done.stderr.splitlines()
+    results = tmp_path / "results"
+    code, _, err = command("run", *STUDY, "--folds", "1", "--executor", "slurm", "--results", str(results))
+    assert code == 2
+    (line,) = err.splitlines()
     assert line.startswith("petl-bench: sbatch refuses 1 array task of one run")
     assert "invalid partition specified: nowhere" in line
-    assert list(submissions(tmp_path / "results")) == []
+    assert list(submissions(results)) == []

@@ -157,7 +157,7 @@ def test_a_run_that_goes_on_is_begun_again_with_its_earlier_epochs(
     study: Study, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     namespace: dict[str, Any] = {}
-    exec(TOLD, namespace)  # noqa: S102
+    exec(TOLD, namespace)
     implementation = type("Implementation", (), {"cls": namespace["Told"]})
     monkeypatch.setattr(TRACKERS, "load", lambda name: implementation)
 
