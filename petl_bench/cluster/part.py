@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from submitit.helpers import DelayedSubmission
 
@@ -24,25 +24,32 @@ from petl_bench.plan import PlannedRun
 
 if TYPE_CHECKING:
     from petl_bench.cluster.orders import Orders
+    from petl_bench.execution import Execution
     from petl_bench.executors.base import Executor
 
 RESERVE = 0.25
 """Of the grace before a limit, the part that is kept for putting the task into the queue again."""
+MOST_STALLS = 3
+"""Attempts in a row in which no run was kept or ended, after which a task is not started again."""
 
 
 class Part:
-    """The array task ``number`` of the submission in ``folder``."""
+    """The array task ``number`` of the submission in ``folder``. stalls: attempts so far in which no epoch ended."""
 
-    def __init__(self, folder: Path, number: int, grace: float) -> None:
+    def __init__(self, folder: Path, number: int, grace: float, stalls: int = 0) -> None:
         self.folder = folder
         self.number = number
         self.grace = grace
+        self.stalls = stalls
         self._executor: Executor | None = None
+        self._diary: Diary | None = None
+        self._checkpoints: list[Path] = []
+        self._kept_before: dict[Path, int] = {}
 
     def __call__(self) -> None:
         """Do the runs. Exits with 1 where none can be trained, and says why in the task's progress."""
         signal.signal(signal.SIGTERM, self._end)
-        diary = Diary(self.folder, self.number)
+        diary = self._diary = Diary(self.folder, self.number)
         try:
             self._work(diary)
         except UserError as error:
@@ -50,17 +57,24 @@ class Part:
             print(f"petl-bench: {error}", file=sys.stderr)
             sys.exit(1)
 
-    def checkpoint(self) -> DelayedSubmission:
-        """Have runs kept, and give submitit what it is to call when SLURM starts the task again."""
+    def checkpoint(self) -> DelayedSubmission | None:
+        """Have runs kept, and give submitit what it is to call when SLURM starts the task again; None: nothing."""
         self._leave()
-        return DelayedSubmission(Part(self.folder, self.number, self.grace))
+        diary = self._diary
+        stalls = self.stalls + 1
+        if diary is None or diary.runs_ended or self._kept() != self._kept_before:
+            stalls = 0
+        elif stalls >= MOST_STALLS:
+            diary.trouble(f"no epoch ended in {stalls} attempts: give the profile more time")
+            return None
+        return DelayedSubmission(Part(self.folder, self.number, self.grace, stalls))
 
     def _work(self, diary: Diary) -> None:
         from petl_bench.cluster.orders import read_orders
         from petl_bench.executors.opening import open_executor
         from petl_bench.results import ResultsTree
         from petl_bench.runner import work_off
-        from petl_bench.work import Failed, Trained
+        from petl_bench.work import Failed
         from petl_bench.workbench import Workbench
 
         orders = read_orders(self.folder)
@@ -70,17 +84,25 @@ class Part:
         print(f"{len(todo)} of {len(orders.parts[self.number])} runs to train", flush=True)
         if not todo:
             return
+        self._checkpoints = [tree.checkpoint(task.run.key) for task in todo]
+        self._kept_before = self._kept()
         execution = _on_this_node(orders)
         workbench = Workbench.open(orders.opening, execution.devices[0])
         self._executor = open_executor(workbench, tree, execution, diary)
         try:
             self._executor.prepare([task.run for task in todo])
             for task, result in work_off(todo, self._executor, tree, diary):
-                reason = result.reason if isinstance(result, Failed) else ""
-                score = f" {result.record.train_info.metrics['test']}" if isinstance(result, Trained) else ""
-                diary.ended(task.run, f"{result.kind}{score}{reason}")
+                diary.ended(task.run, result.kind + (f": {result.reason}" if isinstance(result, Failed) else ""))
         finally:
             self._executor.close()
+
+    def _kept(self) -> dict[Path, int]:
+        """When each run of the part was kept last, by its checkpoint."""
+        found = dict[Path, int]()
+        for path in self._checkpoints:
+            with suppress(OSError):
+                found[path] = path.stat().st_mtime_ns
+        return found
 
     def _leave(self) -> None:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -98,6 +120,7 @@ class Diary:
 
     def __init__(self, folder: Path, number: int) -> None:
         self._place = (folder, number)
+        self.runs_ended = 0
         self._progress = Progress(restarts=int(os.environ.get("SLURM_RESTART_COUNT") or 0))
         self._written = 0.0
         self._write()
@@ -128,6 +151,7 @@ class Diary:
         self._write()
 
     def ended(self, run: PlannedRun, how: str) -> None:
+        self.runs_ended += 1
         self.remark(run, how)
         self.run_held(run)
 
@@ -141,7 +165,7 @@ class Diary:
             write_progress(*self._place, self._progress)
 
 
-def _on_this_node(orders: Orders) -> Any:
+def _on_this_node(orders: Orders) -> Execution:
     """The execution that was asked for, with this node's devices and the task's share of its processors."""
     from petl_bench.devices import find_devices
 

@@ -49,8 +49,8 @@ trap : TERM"""
 outlives a SIGTERM, so that what it has started can leave in good order."""
 
 
-def submit(tasks: Sequence[Task], opening: Opening, tree: ResultsTree, execution: Execution) -> Submission:
-    """Submit tasks as one array job. Raises UserError where sbatch refuses."""
+def submit(tasks: Sequence[Task], opening: Opening, tree: ResultsTree, execution: Execution) -> tuple[Path, Submission]:
+    """Submit tasks as one array job; what was submitted, with its folder. Raises UserError where sbatch refuses."""
     profile = execution.cluster.profile
     size = profile.runs_per_task
     parts = [list(tasks[start : start + size]) for start in range(0, len(tasks), size)]
@@ -71,7 +71,7 @@ def submit(tasks: Sequence[Task], opening: Opening, tree: ResultsTree, execution
         parts=[[entry_of(task) for task in part] for part in parts],
     )
     write_submission(folder, submission)
-    return submission
+    return folder, submission
 
 
 def parameters(profile: SlurmProfile, folder: Path) -> dict[str, object]:

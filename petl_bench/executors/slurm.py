@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar
 
 from petl_bench.cluster.orders import entry_of
@@ -27,11 +28,16 @@ SETTLING_SECONDS = 5.0
 
 @dataclass
 class Awaited:
-    """A run that an array task is to do. gone: since when its task has been, by this process's clock."""
+    """A run that an array task is to do: the one of that number, part ``part`` of the submission in ``folder``.
+
+    gone: since when the task has been, by this process's clock.
+    """
 
     task: Task
     entry: Entry
     number: str
+    folder: Path
+    part: int
     gone: float | None = None
 
 
@@ -53,16 +59,14 @@ class Slurm(Executor):
             require(program)
 
     def execute(self, tasks: Iterable[Task], judge: Judge | None = None) -> Iterator[tuple[Task, Result]]:
-        tasks = list(tasks)
-        self._find_again(tasks)
+        wanted = {task.run.key: task for task in tasks}
+        self._find_again(wanted)
         if self._awaited:
             self.reporter.said(f"{len(self._awaited)} of them are in SLURM's queue already")
-        if new := [task for task in tasks if task.run.key not in self._awaited]:
-            submission = submit(new, self.workbench.opening, self.tree, self.execution)
-            for number, part in zip(submission.numbers, submission.parts, strict=True):
-                for entry in part:
-                    task = next(task for task in new if task.run.key == entry.key)
-                    self._awaited[entry.key] = Awaited(task, entry, number)
+        if new := [task for key, task in wanted.items() if key not in self._awaited]:
+            folder, submission = submit(new, self.workbench.opening, self.tree, self.execution)
+            for at, number in enumerate(submission.numbers):
+                self._await(wanted, submission.parts[at], number, folder, at)
             packing = self.execution.cluster.profile.packing(len(new))
             self.reporter.said(f"submitted as job {submission.job}: {packing}")
         if not self.execution.cluster.detach:
@@ -76,25 +80,29 @@ class Slurm(Executor):
             self.reporter.said(f"job {jobs} goes on: petl-bench status {flag} shows it, petl-bench cancel {flag} "
                                "cancels it, the same command waits for it")  # fmt: skip
 
-    def _find_again(self, tasks: Iterable[Task]) -> None:
+    def _find_again(self, wanted: Mapping[str, Task]) -> None:
         """Await runs that tasks of earlier submissions are to do, where these live."""
-        wanted = {task.run.key: task for task in tasks}
         queue = tasks_of_user()
         for folder, submission in submissions(self.tree.root):
-            for at, (number, part) in enumerate(zip(submission.numbers, submission.parts, strict=True)):
+            for at, number in enumerate(submission.numbers):
                 if queue.get(number, QueuedTask()).lives and not read_progress(folder, at).trouble:
-                    for entry in part:
-                        if entry.key in wanted and entry == entry_of(wanted[entry.key]):
-                            self._awaited[entry.key] = Awaited(wanted[entry.key], entry, number)
+                    part = [entry for entry in submission.parts[at] if entry.key in wanted]
+                    same = [entry for entry in part if entry == entry_of(wanted[entry.key])]
+                    self._await(wanted, same, number, folder, at)
+
+    def _await(self, wanted: Mapping[str, Task], part: Iterable[Entry], number: str, folder: Path, at: int) -> None:
+        for entry in part:
+            self._awaited[entry.key] = Awaited(wanted[entry.key], entry, number, folder, at)
 
     def _watch(self) -> Iterator[tuple[Task, Result]]:
-        began, queue = time.monotonic(), dict[str, QueuedTask]()
+        began = time.monotonic()
         while self._awaited:
+            queue: dict[str, QueuedTask] | None = None
             try:
                 queue = tasks_of_user()
                 self._tell(queue)
             except QueueError as error:  # a controller that is being restarted, say
-                self._say_once(f"{error}; asked again until it answers")
+                self._say_now_and_then(f"{error}; asked again until it answers")
             folders, failures = self.tree.run_folders(), self.tree.failures()
             for key, awaited in list(self._awaited.items()):
                 folder = folders.get(key)
@@ -104,7 +112,7 @@ class Slurm(Executor):
                     result = Trained(record=read_record(folder), first=True)
                 elif key in failures and awaited.entry.has_failed(self.tree):
                     result = Failed(reason=earlier_reason(failures[key]))
-                else:
+                elif queue is not None:
                     result = self._lost(awaited, queue.get(awaited.number, QueuedTask()))
                 if result is not None:
                     del self._awaited[key]
@@ -122,18 +130,18 @@ class Slurm(Executor):
             awaited.gone = now
         elif now - awaited.gone > SETTLING_SECONDS:
             state = "gone" if queued.state == GONE else queued.state
-            return Lost(
-                reason=f"its task {awaited.number} ended without it ({state}); the same command submits it again"
-            )
+            trouble = read_progress(awaited.folder, awaited.part).trouble
+            why = f"{state}: {trouble}" if trouble else state
+            return Lost(reason=f"its task {awaited.number} ended without it ({why}); the same command submits it again")
         return None
 
     def _tell(self, queue: dict[str, QueuedTask]) -> None:
         """Say how many tasks are in which state, where that changed."""
         numbers = {awaited.number for awaited in self._awaited.values()}
         states = Counter(queue.get(number, QueuedTask()).state.lower() for number in numbers)
-        self._say_once("tasks: " + ", ".join(f"{number} {state}" for state, number in sorted(states.items())))
+        self._say_now_and_then("tasks: " + ", ".join(f"{number} {state}" for state, number in sorted(states.items())))
 
-    def _say_once(self, text: str) -> None:
+    def _say_now_and_then(self, text: str) -> None:
         if text != self._told and time.monotonic() - self._told_at >= TELLING_SECONDS:
             self.reporter.said(text)
             self._told, self._told_at = text, time.monotonic()

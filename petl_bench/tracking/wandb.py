@@ -28,7 +28,7 @@ class WeightsAndBiases(Tracker):
         for before in (self.folder / "wandb").glob(f"offline-run-*-{run.key}"):
             shutil.rmtree(before, ignore_errors=True)
         settings = self._wandb.Settings(
-            console="off", silent=True, disable_git=True, disable_code=True, save_code=False, x_disable_stats=True
+            console="off", silent=True, symlink=False, disable_git=True, disable_code=True, x_disable_stats=True
         )
         self._runs[run.key] = self._wandb.init(
             project=os.environ.get("WANDB_PROJECT", "petl-bench"),

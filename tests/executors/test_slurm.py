@@ -115,6 +115,9 @@ def test_an_array_with_a_task_cancelled_one_killed_and_one_at_its_limit_ends_wit
             file.write(f"{shown}\n")
         return shown
 
+    def tasks() -> str:
+        return slurm.ask("squeue", "-r", "-t", "all", "-o", "%i %T")
+
     def everything() -> str:
         logs = [path.read_text() for folder, _ in submissions(results) for path in (folder / "submitit").glob("*log*")]
         return "\n".join([log.read_text(), slurm.ask("squeue", "-t", "all"), *logs])[-6000:]
@@ -126,11 +129,13 @@ def test_an_array_with_a_task_cancelled_one_killed_and_one_at_its_limit_ends_wit
     assert submission.numbers == [f"{job}_{task}" for task in range(10)]
     assert re.search(rf"{job}_0 +running .* epoch \d+ of {EPOCHS}", first)
     slurm.ask("scancel", f"{job}_2")
+    until(lambda: f"{job}_2 CANCELLED" in tasks(), 60, everything)
     os.kill(process_of(1), signal.SIGKILL)
-    reference = start(*study, "--results", str(calm), log=tmp_path / "reference")
-    until(lambda: f"{job}_1 BeginTime" in slurm.ask("squeue", "-r", "-o", "%i %r"), 60, everything)
+    until(lambda: f"{job}_1 PENDING" in tasks(), 60, everything)
     second = status()
     assert re.search(rf"{job}_2 +lost \(cancelled\)", second)
+    assert re.search(rf"{job}_1 +pending .* started again 1 time; killed 1 time", second)
+    reference = start(*study, "--results", str(calm), log=tmp_path / "reference")
 
     assert waiting.wait(300) == 1, everything()
     assert f"its task {job}_2 ended without it (CANCELLED); the same command submits it again" in log.read_text()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import struct
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from petl_bench.upkeep import prune
 from tests.faults.studies import computed
 from tests.studies import Command, Log, Study
 
+BLOCK, FULL, LAST = 32768, 1, 4
 NO_WANDB = pytest.mark.skipif(
     importlib.util.find_spec("wandb") is None, reason="wandb is not installed: the extra wandb"
 )
@@ -51,26 +54,25 @@ def test_tensorboard_reads_back_what_was_recorded(study: Study) -> None:
     assert "_hparams_/session_start_info" in read.summary_metadata
 
 
-def of_datastore(file: Path) -> tuple[dict[str, Any], list[dict[str, Any]], dict[str, Any]]:
-    """Settings, history and summary of an offline run, read with W&B's own reader."""
-    from wandb.proto import wandb_internal_pb2
-    from wandb.sdk.internal.datastore import DataStore
+def wandb_records(file: Path) -> Iterator[Any]:
+    """The records of an offline run: W&B's own messages, in the log format of LevelDB behind a header of 7 bytes."""
+    from wandb.proto.wandb_internal_pb2 import Record
 
-    config, history, summary = {}, [], {}
-    store = DataStore()
-    store.open_for_scan(str(file))
-    while (data := store.scan_data()) is not None:
-        record = wandb_internal_pb2.Record()
-        record.ParseFromString(data)
-        if record.WhichOneof("record_type") == "run":
-            config |= {item.key: json.loads(item.value_json) for item in record.run.config.update}
-        elif record.WhichOneof("record_type") == "history":
-            items = record.history.item
-            history.append({item.key or item.nested_key[0]: json.loads(item.value_json) for item in items})
-        elif record.WhichOneof("record_type") == "summary":
-            updates = record.summary.update
-            summary |= {item.key or item.nested_key[0]: json.loads(item.value_json) for item in updates}
-    return config, history, summary
+    data, at, whole = file.read_bytes(), 7, b""
+    while at + 7 <= len(data):
+        if (room := BLOCK - at % BLOCK) < 7:  # no header fits into what is left of a block
+            at += room
+            continue
+        _, length, kind = struct.unpack("<IHB", data[at : at + 7])
+        whole += data[at + 7 : at + 7 + length]
+        at += 7 + length
+        if kind in (FULL, LAST):
+            yield Record.FromString(whole)
+            whole = b""
+
+
+def values(items: Any) -> dict[str, Any]:
+    return {item.key or ".".join(item.nested_key): json.loads(item.value_json) for item in items}
 
 
 @NO_WANDB
@@ -84,7 +86,11 @@ def test_wandb_offline_holds_what_was_recorded(study: Study, monkeypatch: pytest
     (folder,) = (study.tree.root / "trackers" / "wandb" / "wandb").glob("offline-run-*")
     assert folder.name.endswith(record.run_info.run_key)
     (file,) = folder.glob("*.wandb")
-    config, history, summary = of_datastore(file)
+    config, summary, history = dict[str, Any](), dict[str, Any](), []
+    for kept in wandb_records(file):
+        config |= values(kept.run.config.update)
+        summary |= values(kept.summary.update)
+        history += [values(kept.history.item)] if kept.HasField("history") else []
     assert config["seed"] == record.spec.seed
     assert config["training"] == record.spec.training.model_dump(mode="json")
     assert [line["train_loss"] for line in history] == [log["train_loss"] for log in epochs]
