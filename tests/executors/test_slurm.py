@@ -32,7 +32,7 @@ from petl_bench.methods.bottleneck import Bottleneck
 
 def pause(*_):
     if os.environ.get("SLURM_ARRAY_TASK_ID") in ("0", "1", "2") and "SLURM_RESTART_COUNT" not in os.environ:
-        time.sleep(1)
+        time.sleep(2)
 
 class Slow(Bottleneck):
     '''The first three array tasks take long where they were not started again.'''
@@ -41,7 +41,7 @@ class Slow(Bottleneck):
         adapter.register_forward_hook(pause)
         return adapter
 """
-EPOCHS = 30
+EPOCHS = 12
 STUDY = [
     "--dataset",
     "synthetic",
@@ -142,6 +142,7 @@ def test_an_array_with_a_task_cancelled_one_killed_and_one_at_its_limit_ends_wit
     assert len(computed(results)) == 9
     assert start(*study, "--results", str(results), "--executor", "slurm", log=log).wait(90) == 0, everything()
     assert "submitted as job" in log.read_text()
+    until(lambda: " RUNNING" not in tasks() and " COMPLETING" not in tasks(), 30, everything)
     third = status("--all")
     assert "10 of 10 runs recorded; tasks: 10 done" in third
     assert "1 of 1 runs recorded; tasks: 1 done" in third
@@ -152,9 +153,9 @@ def test_an_array_with_a_task_cancelled_one_killed_and_one_at_its_limit_ends_wit
     trained = re.findall(r"(fold \d, seed \d): trained", everything_logged(results))
     assert len(trained) == len(set(trained)) == 10
     stopped = [record for record in ResultsTree(results).records()[0] if "resumed" in record.meta_info.system_info]
-    assert {(record.spec.fold, record.spec.seed) for record in stopped} == {(1, 0), (1, 1), (2, 0)}
-    (at_limit,) = (record for record in stopped if (record.spec.fold, record.spec.seed) == (1, 0))
-    assert 1 <= at_limit.meta_info.system_info["resumed"][0]["epochs"] < EPOCHS
+    before = {(record.spec.fold, record.spec.seed): record.meta_info.system_info["resumed"] for record in stopped}
+    assert before.keys() >= {(1, 0), (1, 1), (2, 0)}  # at its limit, killed, cancelled; a slow machine may stop others
+    assert all(1 <= attempts[0]["epochs"] < EPOCHS for attempts in before.values())
     assert left_over(results) == []
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import struct
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -86,6 +87,9 @@ def test_wandb_offline_holds_what_was_recorded(study: Study, monkeypatch: pytest
     (folder,) = (study.tree.root / "trackers" / "wandb" / "wandb").glob("offline-run-*")
     assert folder.name.endswith(record.run_info.run_key)
     (file,) = folder.glob("*.wandb")
+    deadline = time.monotonic() + 30  # W&B's own process writes the file
+    while not any(kept.HasField("exit") for kept in wandb_records(file)) and time.monotonic() < deadline:
+        time.sleep(0.1)
     config, summary, history = dict[str, Any](), dict[str, Any](), []
     for kept in wandb_records(file):
         config |= values(kept.run.config.update)
