@@ -25,15 +25,16 @@ def cancel(
     from petl_bench.cluster.submission import submissions
 
     root = results.expanduser()
-    numbers = [number for _, submission in submissions(root) for number in submission.numbers]
+    tasks = [(number, submission.name) for _, submission in submissions(root) for number in submission.numbers]
     for job in jobs or []:
-        if not any(job in (number, number.partition("_")[0]) for number in numbers):
+        if not any(job in (number, number.partition("_")[0]) for number, _ in tasks):
             raise UserError(f"cancel {job}: no job or task of {root}; petl-bench status shows them")
-    alive = queue.tasks_of_user() if numbers else {}
+    known = queue.tasks_of_user() if tasks else {}
     doomed = [
         number
-        for number in numbers
-        if number in alive and alive[number].lives and (not jobs or {number, number.partition("_")[0]} & set(jobs))
+        for number, name in tasks
+        if known.get((number, name), queue.QueuedTask()).lives
+        and (not jobs or {number, number.partition("_")[0]} & set(jobs))
     ]
     queue.cancel(doomed)
     print(f"cancelled {count(len(doomed), 'task')}" + (f": {', '.join(doomed)}" if doomed else ""))

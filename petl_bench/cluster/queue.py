@@ -20,12 +20,16 @@ ENDED = frozenset(
 )
 """States that a task does not leave by itself; ``gone`` stands for one that SLURM has forgotten."""
 GONE = "gone"
-FIELDS = "%i|%T|%r|%N|%M"
+FIELDS = "%i|%j|%T|%r|%N|%M"
 ASKING_SECONDS = 60
 
 
 class QueueError(UserError):
     """SLURM's controller does not answer, or refuses."""
+
+
+Queue = dict[tuple[str, str], "QueuedTask"]
+"""Tasks by their number, as ``12_0``, and their job's name: numbers alone are used again, and by other clusters."""
 
 
 @dataclass(frozen=True)
@@ -48,14 +52,14 @@ def require(program: str) -> None:
         raise UserError(f"no {program} on PATH: this is no login node of a SLURM cluster, or its module is not loaded")
 
 
-def tasks_of_user() -> dict[str, QueuedTask]:
-    """All tasks of this user that SLURM remembers, by their number, as ``12_0``. Raises QueueError."""
+def tasks_of_user() -> Queue:
+    """All tasks of this user that SLURM remembers. Raises QueueError."""
     command = ["squeue", "--noheader", "--array", "--states=all", f"--user={getpass.getuser()}", f"--format={FIELDS}"]
     found = {}
     for line in _ask(command).splitlines():
         number, *facts = line.strip().split("|")
-        if len(facts) == 4:
-            found[number] = QueuedTask(*facts)
+        if len(facts) == 5:
+            found[number, facts[0]] = QueuedTask(*facts[1:])
     return found
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from petl_bench.cluster.queue import GONE, QueuedTask
+from petl_bench.cluster.queue import GONE, Queue, QueuedTask
 from petl_bench.cluster.submission import Progress, Submission, read_progress
 from petl_bench.results import ResultsTree
 
@@ -55,16 +55,14 @@ class TaskStatus:
         return "; ".join(parts)
 
 
-def task_statuses(
-    folder: Path, submission: Submission, tree: ResultsTree, queue: dict[str, QueuedTask]
-) -> list[TaskStatus]:
+def task_statuses(folder: Path, submission: Submission, tree: ResultsTree, queue: Queue) -> list[TaskStatus]:
     """Every task of a submission."""
     folders = tree.run_folders()
     return list(_statuses(folder, submission, tree, folders, queue))
 
 
 def _statuses(
-    folder: Path, submission: Submission, tree: ResultsTree, folders: dict[str, Path], queue: dict[str, QueuedTask]
+    folder: Path, submission: Submission, tree: ResultsTree, folders: dict[str, Path], queue: Queue
 ) -> Iterator[TaskStatus]:
     known_failures = tree.failures()
     for at, (number, part) in enumerate(zip(submission.numbers, submission.parts, strict=True)):
@@ -73,7 +71,7 @@ def _statuses(
                   for entry, done in zip(part, recorded, strict=True)]  # fmt: skip
         yield TaskStatus(
             number=number,
-            queued=queue.get(number, QueuedTask()),
+            queued=queue.get((number, submission.name), QueuedTask()),
             runs=len(part),
             recorded=sum(recorded),
             failed=sum(failed),

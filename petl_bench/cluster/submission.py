@@ -44,9 +44,10 @@ class Entry(BaseModel):
 
 
 class Submission(BaseModel):
-    """What was submitted. numbers: of the array's tasks, as ``12_0``; parts: the runs of each."""
+    """What was submitted. name: of the job, no other's; numbers: of its tasks, as ``12_0``; parts: the runs of each."""
 
     results: Path
+    name: str
     created_at: str
     numbers: list[str]
     parts: list[list[Entry]]

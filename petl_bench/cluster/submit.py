@@ -66,6 +66,7 @@ def submit(tasks: Sequence[Task], opening: Opening, tree: ResultsTree, execution
         raise UserError(f"sbatch refuses {profile.packing(len(tasks))} ({error})") from error
     submission = Submission(
         results=results,
+        name=job_name(folder),
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
         numbers=[job.job_id for job in jobs],
         parts=[[entry_of(task) for task in part] for part in parts],
@@ -86,7 +87,7 @@ def parameters(profile: SlurmProfile, folder: Path) -> dict[str, object]:
     }
     return {
         **{name: value for name, value in asked.items() if value},
-        "job_name": "petl-bench",
+        "job_name": job_name(folder),
         "time": profile.time,
         "cpus_per_task": profile.cpus,
         "srun_args": [f"--cpus-per-task={profile.cpus}"],  # since 22.05 srun does not take it from the job
@@ -95,6 +96,11 @@ def parameters(profile: SlurmProfile, folder: Path) -> dict[str, object]:
         "setup": [*profile.setup, *_environment(), _after_death(folder)],
         "additional_parameters": {"requeue": True, **{k: v for k, v in profile.extra.items() if v is not False}},
     }
+
+
+def job_name(folder: Path) -> str:
+    """The job's name, of its submission's folder."""
+    return f"petl-bench-{folder.name.rpartition('-')[2]}"
 
 
 def _environment() -> list[str]:

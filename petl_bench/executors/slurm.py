@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import ClassVar
 
 from petl_bench.cluster.orders import entry_of
-from petl_bench.cluster.queue import GONE, QueuedTask, QueueError, require, tasks_of_user
-from petl_bench.cluster.submission import Entry, read_progress, submissions
+from petl_bench.cluster.queue import GONE, Queue, QueuedTask, QueueError, require, tasks_of_user
+from petl_bench.cluster.submission import Entry, Submission, read_progress, submissions
 from petl_bench.cluster.submit import submit
 from petl_bench.executors.base import Executor, Judge
 from petl_bench.records import read_record
@@ -28,7 +28,7 @@ SETTLING_SECONDS = 5.0
 
 @dataclass
 class Awaited:
-    """A run that an array task is to do: the one of that number, part ``part`` of the submission in ``folder``.
+    """A run that an array task is to do: the one of that number and name, a part of the submission in ``folder``.
 
     gone: since when the task has been, by this process's clock.
     """
@@ -36,6 +36,7 @@ class Awaited:
     task: Task
     entry: Entry
     number: str
+    name: str
     folder: Path
     part: int
     gone: float | None = None
@@ -65,8 +66,8 @@ class Slurm(Executor):
             self.reporter.said(f"{len(self._awaited)} of them are in SLURM's queue already")
         if new := [task for key, task in wanted.items() if key not in self._awaited]:
             folder, submission = submit(new, self.workbench.opening, self.tree, self.execution)
-            for at, number in enumerate(submission.numbers):
-                self._await(wanted, submission.parts[at], number, folder, at)
+            for at in range(len(submission.parts)):
+                self._await(wanted, submission.parts[at], submission, folder, at)
             packing = self.execution.cluster.profile.packing(len(new))
             self.reporter.said(f"submitted as job {submission.job}: {packing}")
         if not self.execution.cluster.detach:
@@ -85,19 +86,19 @@ class Slurm(Executor):
         queue = tasks_of_user()
         for folder, submission in submissions(self.tree.root):
             for at, number in enumerate(submission.numbers):
-                if queue.get(number, QueuedTask()).lives and not read_progress(folder, at).trouble:
+                if queue.get((number, submission.name), QueuedTask()).lives and not read_progress(folder, at).trouble:
                     part = [entry for entry in submission.parts[at] if entry.key in wanted]
                     same = [entry for entry in part if entry == entry_of(wanted[entry.key])]
-                    self._await(wanted, same, number, folder, at)
+                    self._await(wanted, same, submission, folder, at)
 
-    def _await(self, wanted: Mapping[str, Task], part: Iterable[Entry], number: str, folder: Path, at: int) -> None:
+    def _await(self, wanted: Mapping[str, Task], part: Iterable[Entry], of: Submission, folder: Path, at: int) -> None:
         for entry in part:
-            self._awaited[entry.key] = Awaited(wanted[entry.key], entry, number, folder, at)
+            self._awaited[entry.key] = Awaited(wanted[entry.key], entry, of.numbers[at], of.name, folder, at)
 
     def _watch(self) -> Iterator[tuple[Task, Result]]:
         began = time.monotonic()
         while self._awaited:
-            queue: dict[str, QueuedTask] | None = None
+            queue: Queue | None = None
             try:
                 queue = tasks_of_user()
                 self._tell(queue)
@@ -113,7 +114,7 @@ class Slurm(Executor):
                 elif key in failures and awaited.entry.has_failed(self.tree):
                     result = Failed(reason=earlier_reason(failures[key]))
                 elif queue is not None:
-                    result = self._lost(awaited, queue.get(awaited.number, QueuedTask()))
+                    result = self._lost(awaited, queue.get((awaited.number, awaited.name), QueuedTask()))
                 if result is not None:
                     del self._awaited[key]
                     yield awaited.task, result
@@ -135,10 +136,10 @@ class Slurm(Executor):
             return Lost(reason=f"its task {awaited.number} ended without it ({why}); the same command submits it again")
         return None
 
-    def _tell(self, queue: dict[str, QueuedTask]) -> None:
+    def _tell(self, queue: Queue) -> None:
         """Say how many tasks are in which state, where that changed."""
-        numbers = {awaited.number for awaited in self._awaited.values()}
-        states = Counter(queue.get(number, QueuedTask()).state.lower() for number in numbers)
+        tasks = {(awaited.number, awaited.name) for awaited in self._awaited.values()}
+        states = Counter(queue.get(task, QueuedTask()).state.lower() for task in tasks)
         self._say_now_and_then("tasks: " + ", ".join(f"{number} {state}" for state, number in sorted(states.items())))
 
     def _say_now_and_then(self, text: str) -> None:

@@ -201,3 +201,11 @@ def test_what_sbatch_refuses_is_one_line(slurm: LoopbackSlurm, tmp_path: Path, c
     assert line.startswith("petl-bench: sbatch refuses 1 array task of one run")
     assert "invalid partition specified: nowhere" in line
     assert list(submissions(results)) == []
+
+
+def test_a_search_is_not_packed_into_array_tasks(slurm: LoopbackSlurm, tmp_path: Path, command: Command) -> None:
+    search = ["sweep", "tune", "--dataset", "synthetic", "--methods", "linear", "--backbone", "mini_random"]
+    search += ["--trials", "1", "--folds", "1", "--epochs", "1", "--limit", "1", "--out", str(tmp_path / "page")]
+    code, _, err = command(*search, "--executor", "slurm", "--results", str(tmp_path / "results"))
+    assert code == 2
+    assert err.startswith("petl-bench: --executor slurm: a search is conducted by processes, of which any number may")
