@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import os
 import shlex
 import shutil
 from collections.abc import Sequence
+from contextlib import redirect_stderr
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -60,7 +62,8 @@ def submit(tasks: Sequence[Task], opening: Opening, tree: ResultsTree, execution
     executor = submitit.SlurmExecutor(folder / "submitit", max_num_timeout=MOST_LIMITS)
     executor.update_parameters(**parameters(profile, folder))
     try:
-        jobs = executor.submit_array([Part(folder, number, profile.grace) for number in range(len(parts))])
+        with redirect_stderr(io.StringIO()):  # submitit prints there what it raises
+            jobs = executor.submit_array([Part(folder, number, profile.grace) for number in range(len(parts))])
     except FailedJobError as error:
         shutil.rmtree(folder, ignore_errors=True)
         raise UserError(f"sbatch refuses {profile.packing(len(tasks))} ({error})") from error
