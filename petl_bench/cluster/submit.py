@@ -38,17 +38,20 @@ after_death() {{
   code=$?
   deaths={folder}/deaths/${{SLURM_ARRAY_TASK_ID:-0}}
   case $code in {codes}) ;; *) exit $code ;; esac
-  state=$(squeue -h -j "$SLURM_JOB_ID" -o %T)
+  task=${{SLURM_ARRAY_JOB_ID:+${{SLURM_ARRAY_JOB_ID}}_$SLURM_ARRAY_TASK_ID}}
+  task=${{task:-$SLURM_JOB_ID}}
+  state=$(squeue -h -j "$task" -o %T)
   if [ "$state" = RUNNING ] && [ "$(cat "$deaths" 2>/dev/null | wc -l)" -lt {most} ]; then
     echo "$code $(date -u)" >> "$deaths"
-    scontrol requeue "$SLURM_JOB_ID"
+    scontrol requeue "$task"
   fi
   exit $code
 }}
 trap after_death EXIT
 trap : TERM"""
 """Shell of every task: where its process was killed and it is not being cancelled, SLURM is to start it again. It
-outlives a SIGTERM, so that what it has started can leave in good order."""
+outlives a SIGTERM, so that what it has started can leave in good order. One task of an array has the array's own number
+as SLURM_JOB_ID: by that all of them would be meant."""
 
 
 def submit(tasks: Sequence[Task], opening: Opening, tree: ResultsTree, execution: Execution) -> tuple[Path, Submission]:
@@ -96,7 +99,7 @@ def parameters(profile: SlurmProfile, folder: Path) -> dict[str, object]:
         "srun_args": [f"--cpus-per-task={profile.cpus}"],  # since 22.05 srun does not take it from the job
         "signal_delay_s": profile.grace,
         "array_parallelism": profile.array_parallelism,
-        "setup": [*profile.setup, *_environment(), _after_death(folder)],
+        "setup": [*profile.setup, *_environment(), after_death(folder)],
         "additional_parameters": {"requeue": True, **{k: v for k, v in profile.extra.items() if v is not False}},
     }
 
@@ -113,6 +116,7 @@ def _environment() -> list[str]:
     return ["export PYTHONSAFEPATH=1", *(f"export {name}={shlex.quote(value)}" for name, value in values.items())]
 
 
-def _after_death(folder: Path) -> str:
+def after_death(folder: Path) -> str:
+    """Lines that have a task started again whose process was killed; ``folder`` is its submission's."""
     codes = "|".join(map(str, DEATHS))
     return AFTER_DEATH.format(folder=shlex.quote(str(folder)), codes=codes, most=MOST_DEATHS)

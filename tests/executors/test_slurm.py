@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from petl_bench.cluster.submission import submissions
+from petl_bench.cluster.submit import after_death
 from petl_bench.results import ResultsTree
 from tests.executors.loopback_slurm import LoopbackSlurm, lacking
 from tests.faults.studies import computed, left_over
@@ -209,3 +210,24 @@ def test_a_search_is_not_packed_into_array_tasks(slurm: LoopbackSlurm, tmp_path:
     code, _, err = command(*search, "--executor", "slurm", "--results", str(tmp_path / "results"))
     assert code == 2
     assert err.startswith("petl-bench: --executor slurm: a search is conducted by processes, of which any number may")
+
+
+def test_of_an_array_only_the_task_that_was_killed_is_started_again(slurm: LoopbackSlurm, tmp_path: Path) -> None:
+    """Also where Slurm gives the task the number of the whole array, as it does to one of them."""
+    (tmp_path / "deaths").mkdir()
+    kill = "[ $SLURM_JOB_ID = $SLURM_ARRAY_JOB_ID ] && kill -9 $$; sleep 60"
+    script = tmp_path / "script.sh"
+    script.write_text(f"#!/bin/bash\n{after_death(tmp_path)}\nsrun bash -c '{kill}'\n")
+    job = slurm.ask("sbatch", "--parsable", "--array=0-2", f"--output={tmp_path}/%a.out", str(script)).strip()
+
+    def states() -> str:
+        return slurm.ask("squeue", "-r", "-j", job, "-h", "-o", "%i %T %r")
+
+    until(lambda: "BeginTime" in states(), 30, states)
+    assert sorted(states().splitlines()) == [
+        f"{job}_0 RUNNING None",
+        f"{job}_1 RUNNING None",
+        f"{job}_2 PENDING BeginTime",
+    ]
+    assert [path.name for path in (tmp_path / "deaths").iterdir()] == ["2"]
+    slurm.ask("scancel", job)
