@@ -13,6 +13,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -87,10 +88,9 @@ class LoopbackSlurm:
                 host=host, ctld_port=ports[0], slurmd_port=ports[1], folder=self.folder, cpus=self.cpus
             )
         )
-        munged = [
-            f"--{what}={self.folder}/munge.{what.partition('-')[0]}" for what in ("socket", "key-file", "seed-file")
-        ]
-        munged += [f"--{what}={self.folder}/munged.{what}" for what in ("pid-file", "log-file")]
+        files = {"socket": "munge.socket", "key-file": key.name, "seed-file": "munge.seed"}
+        files |= {"pid-file": "munged.pid", "log-file": "munged.log"}
+        munged = [f"--{option}={self.folder / name}" for option, name in files.items()]
         try:
             self._start("munged", "--foreground", "--force", *munged)
             self._until("munge socket", (self.folder / "munge.socket").exists)
@@ -119,9 +119,9 @@ class LoopbackSlurm:
             )
         self._closing.callback(_stop, process)
 
-    def _until(self, what: str, is_so: object) -> None:
+    def _until(self, what: str, is_so: Callable[[], bool]) -> None:
         deadline = time.monotonic() + 30
-        while not is_so():  # type: ignore[operator]
+        while not is_so():
             if time.monotonic() > deadline:
                 said = "\n".join(path.read_text()[-2000:] for path in sorted(self.folder.glob("*.out")))
                 raise RuntimeError(f"no {what} after 30 seconds\n{said}")
