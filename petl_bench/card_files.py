@@ -84,7 +84,7 @@ def find_card(kind: Kind, name: str) -> CardFile:
 
 def read_card(file: CardFile, schema: type[Model]) -> Model:
     """Read and check a card. Raises UserError, one line, naming the file and the key."""
-    return check(schema, _read_toml(file.path), str(file.path))
+    return check(schema, read_toml(file.path), str(file.path))
 
 
 def check(schema: type[Model], data: dict[str, Any], where: str) -> Model:
@@ -116,7 +116,8 @@ def _short(text: str, most: int = 120) -> str:
     return text if len(text) <= most else f"{text[: most - 4]} ..."
 
 
-def _read_toml(path: Path) -> dict[str, Any]:
+def read_toml(path: Path) -> dict[str, Any]:
+    """A TOML file's tables. Raises UserError, file named."""
     try:
         return tomllib.loads(read_text(path))
     except tomllib.TOMLDecodeError as error:

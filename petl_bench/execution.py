@@ -4,6 +4,18 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, PositiveInt
 
+from petl_bench.cluster.profile import SlurmProfile
+
+
+class Cluster(BaseModel):
+    """What is asked of a cluster. device: as of ``--device``, where the runs are. detach: submit, and do not wait."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    profile: SlurmProfile = SlurmProfile()
+    device: str = "auto"
+    detach: bool = False
+
 
 class Execution(BaseModel):
     """Choices that leave what a run computes as it is.
@@ -13,7 +25,7 @@ class Execution(BaseModel):
     gradient_checkpointing: layers are computed again in the backward pass instead of kept in memory. frozen_states:
     what layers that a method leaves alone make of every clip is computed once, and kept. allow_parts: a batch that
     does not fit into memory is accumulated from parts even where a BatchNorm then sees parts. save_adapters: what was
-    trained is kept with the run.
+    trained is kept with the run. trackers: names of those that follow the runs. cluster: for executors that have one.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -27,6 +39,8 @@ class Execution(BaseModel):
     frozen_states: bool = True
     allow_parts: bool = False
     save_adapters: bool = False
+    trackers: tuple[str, ...] = ()
+    cluster: Cluster = Cluster()
 
     @property
     def workers(self) -> int:

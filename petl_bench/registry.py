@@ -242,5 +242,12 @@ EXECUTORS: Registry[Any] = Registry(
     "petl_bench.executors",
     "petl_bench.executors",
     "petl_bench.executors.base:Executor",
-    support=frozenset({"base", "worker"}),
+    support=frozenset({"base", "worker", "opening"}),
+)
+TRACKERS: Registry[Any] = Registry(
+    "tracker",
+    "petl_bench.tracking",
+    "petl_bench.trackers",
+    "petl_bench.tracking.base:Tracker",
+    support=frozenset({"base", "following"}),
 )

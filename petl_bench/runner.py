@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from petl_bench.execution import Execution
-from petl_bench.executors.base import Reporter
+from petl_bench.executors.base import Executor, Reporter, Witness
+from petl_bench.executors.opening import open_executor
 from petl_bench.plan import Plan, PlannedRun
-from petl_bench.registry import EXECUTORS
 from petl_bench.results import ResultsTree
-from petl_bench.work import Failed, Held, Result, Task, Trained, earlier_reason, is_done, stamp
+from petl_bench.standing import earlier_reason, is_done, stamp
+from petl_bench.work import Failed, Held, Lost, Result, Task, Trained
 from petl_bench.workbench import Workbench
 
 LOOK_SECONDS = 1.0
@@ -20,7 +21,7 @@ LOOK_SECONDS = 1.0
 
 @dataclass
 class Outcome:
-    """What became of a plan. ``failed`` holds a line of reason per run, earlier failures included."""
+    """What became of a plan. ``failed`` holds a line of reason per run, earlier failures and lost runs included."""
 
     trained: int = 0
     skipped: int = 0
@@ -58,28 +59,36 @@ def run_plan(
             todo.setdefault(run.key, Task(run=run, replaces=stamp(filed.get(run.key)), failures=known))
     reporter.begin([task.run for task in todo.values()], outcome.skipped, len(outcome.failed))
 
-    executor = EXECUTORS.load(execution.executor).cls(workbench, tree, execution, reporter)
+    executor = open_executor(workbench, tree, execution, reporter)
     try:
         executor.prepare(task.run for task in todo.values())
-        ready, held = list(todo.values()), dict[str, tuple[Task, str]]()
-        while ready or held:
-            for task, result in executor.execute(ready):
-                if isinstance(result, Held):
-                    held[task.run.key] = (task, result.owner)
-                    reporter.run_held(task.run)
-                else:
-                    _settle(outcome, task.run, result, reporter)
-            ready = _released(held, tree, reporter)
+        for task, result in work_off(todo.values(), executor, tree, reporter):
+            _settle(outcome, task.run, result, reporter)
     finally:
         executor.close()
     return outcome
+
+
+def work_off(
+    tasks: Iterable[Task], executor: Executor, tree: ResultsTree, reporter: Witness
+) -> Iterator[tuple[Task, Result]]:
+    """Have tasks done, those that others hold too: they are waited for, and done here where their owner goes away."""
+    ready, held = list(tasks), dict[str, tuple[Task, str]]()
+    while ready or held:
+        for task, result in executor.execute(ready):
+            if isinstance(result, Held):
+                held[task.run.key] = (task, result.owner)
+                reporter.run_held(task.run)
+            else:
+                yield task, result
+        ready = _released(held, tree, reporter)
 
 
 def _settle(outcome: Outcome, run: PlannedRun, result: Result, reporter: Reporter) -> None:
     if isinstance(result, Trained):
         outcome.trained += 1
         reporter.run_done(run, result.record, result.first)
-    elif isinstance(result, Failed):
+    elif isinstance(result, Failed | Lost):
         outcome.failed.append((run, result.reason))
         reporter.run_failed(run, result.reason)
     else:
@@ -90,7 +99,7 @@ def _settle(outcome: Outcome, run: PlannedRun, result: Result, reporter: Reporte
 def _released(
     held: dict[str, tuple[Task, str]],
     tree: ResultsTree,
-    reporter: Reporter,
+    reporter: Witness,
     sleep: Callable[[float], None] = time.sleep,
 ) -> list[Task]:
     """Take out of ``held`` the runs that nobody holds any more; waits until there is one."""

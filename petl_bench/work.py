@@ -7,7 +7,6 @@ import traceback
 from collections.abc import Iterator
 from contextlib import chdir, contextmanager
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field
@@ -17,9 +16,9 @@ from petl_bench.claims import Owner
 from petl_bench.errors import DamagedCacheError, UserError, one_line
 from petl_bench.execution import Execution
 from petl_bench.plan import PlannedRun
-from petl_bench.records import DamagedError, Failure, RunRecord, read_failure, read_record
+from petl_bench.records import Failure, RunRecord
 from petl_bench.results import ResultsTree
-from petl_bench.training.run import train_run
+from petl_bench.standing import earlier_reason, is_done, stamp
 from petl_bench.training.session import Listener, StoppedError
 from petl_bench.workbench import Workbench
 
@@ -61,7 +60,14 @@ class Stopped(BaseModel):
     kind: Literal["stopped"] = "stopped"
 
 
-Result = Annotated[Trained | Recorded | Failed | Held | Stopped, Field(discriminator="kind")]
+class Lost(BaseModel):
+    """What was to do the run is gone; nothing is filed of it, and the same call takes it up again."""
+
+    kind: Literal["lost"] = "lost"
+    reason: str
+
+
+Result = Annotated[Trained | Recorded | Failed | Held | Stopped | Lost, Field(discriminator="kind")]
 
 
 class Task(BaseModel):
@@ -79,6 +85,8 @@ class Task(BaseModel):
 
 def take_up(task: Task, workbench: Workbench, tree: ResultsTree, execution: Execution, listener: Listener) -> Result:
     """Do a run that nobody else does or has done. Raises UserError where the tree cannot be written to."""
+    from petl_bench.training.run import train_run  # heavy, and a process that hands tasks out does without
+
     run = task.run
     with filing(tree):
         claim = tree.claims.take(run.key)
@@ -110,35 +118,6 @@ def take_up(task: Task, workbench: Workbench, tree: ResultsTree, execution: Exec
             result = Trained(record=finished.record, first=first)
         checkpoint.discard()
         return result
-
-
-def is_done(folder: Path | None) -> bool:
-    """Whether a run's folder is one of a finished run: a damaged record is not, and is replaced.
-
-    Raises UserError for a record that a later version wrote, or that cannot be read now.
-    """
-    if folder is None:
-        return False
-    try:
-        read_record(folder)
-    except DamagedError:
-        return False
-    return True
-
-
-def stamp(folder: Path | None) -> str:
-    """What tells a run's record from one that has taken its place; empty where there is none."""
-    try:
-        status = (folder / "run.json").stat() if folder is not None else None
-    except OSError:
-        status = None
-    return f"{status.st_mtime_ns} {status.st_ino}" if status else ""
-
-
-def earlier_reason(path: Path | None) -> str:
-    """Why a run failed before, from its latest failure."""
-    failure = read_failure(path) if path is not None else None
-    return failure.error if failure else "unreadable failure record"
 
 
 def file_failure(tree: ResultsTree, run: PlannedRun, error: Exception) -> Failed:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from petl_bench.errors import UserError
+from petl_bench.errors import UserError, nearest
 
 if TYPE_CHECKING:
     from petl_bench.execution import Execution
@@ -66,7 +66,15 @@ MethodCode = Annotated[
 AllowPickle = Annotated[
     bool, typer.Option("--allow-pickle", help="Take weights from pytorch_model.bin where there are no safetensors.")
 ]
-Executor = Annotated[str, typer.Option(help="Where runs are trained: local (worker processes) or in_process.")]
+Executor = Annotated[
+    str, typer.Option(help="Where runs are trained: local (worker processes), slurm (a cluster) or in_process.")
+]
+SlurmProfileFile = Annotated[
+    Path | None,
+    typer.Option("--slurm-profile", help="TOML file of what SLURM is asked for. [default: slurm.toml, if there]"),
+]
+Detach = Annotated[bool, typer.Option("--detach", help="With --executor slurm: submit, and do not wait.")]
+Track = Annotated[str | None, typer.Option(help="Trackers that follow the runs, between commas: tensorboard, wandb.")]
 
 
 def read_execution(
@@ -78,16 +86,32 @@ def read_execution(
     allow_parts: bool,
     frozen_states: bool,
     save_adapters: bool,
+    slurm_profile: Path | None,
+    detach: bool,
+    track: str | None,
 ) -> Execution:
     """How runs are trained, from the options of that name. Raises UserError where a name is wrong."""
+    from petl_bench.cluster.profile import read_profile
     from petl_bench.devices import find_devices
-    from petl_bench.execution import Execution
-    from petl_bench.registry import EXECUTORS
+    from petl_bench.execution import Cluster, Execution
+    from petl_bench.registry import EXECUTORS, TRACKERS
 
-    EXECUTORS.load(executor)
+    cls = EXECUTORS.load(executor).cls
+    if not cls.trains_elsewhere and (slurm_profile is not None or detach):
+        raise UserError(f"{'--detach' if detach else '--slurm-profile'}: only with --executor slurm")
+    cls.check_available()
+    trackers = () if track is None else read_names("--track", track)
+    for name in trackers:
+        if name not in (known := TRACKERS.names()):
+            raise UserError(f"--track {track}: unknown '{name}'{nearest(name, known)}; known: {', '.join(known)}")
+    cluster = Cluster()
+    if cls.trains_elsewhere:
+        cluster = Cluster(profile=read_profile(slurm_profile), device=device, detach=detach)
     return Execution(
         executor=executor,
-        devices=find_devices(device),
+        devices=find_devices("cpu" if cls.trains_elsewhere else device),
+        trackers=trackers,
+        cluster=cluster,
         jobs=jobs,
         checkpoint_every=checkpoint_every,
         gradient_checkpointing=gradient_checkpointing,

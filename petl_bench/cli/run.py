@@ -15,6 +15,7 @@ from petl_bench.cli._options import (
     CheckpointEvery,
     DataDir,
     Dataset,
+    Detach,
     Device,
     Executor,
     FrozenStates,
@@ -27,7 +28,10 @@ from petl_bench.cli._options import (
     Results,
     SaveAdapters,
     SettingValues,
+    SlurmProfileFile,
     SwitchValues,
+    Track,
+    count,
     read_execution,
     read_names,
     read_numbers,
@@ -61,6 +65,10 @@ def run(
     save_adapters: SaveAdapters = False,
     allow_pickle: AllowPickle = False,
     executor: Executor = "local",
+    slurm_profile: SlurmProfileFile = None,
+    detach: Detach = False,
+    track: Track = None,
+    plan_only: Annotated[bool, typer.Option("--plan", help="Only say what would be run.")] = False,
 ) -> None:
     """Train every (method, fold, seed) and print a table.
 
@@ -98,13 +106,32 @@ def run(
 
     tree = ResultsTree(results.expanduser())
     execution = read_execution(
-        executor, device, jobs, checkpoint_every, gradient_checkpointing, allow_parts, frozen_states, save_adapters
+        executor,
+        device,
+        jobs,
+        checkpoint_every,
+        gradient_checkpointing,
+        allow_parts,
+        frozen_states,
+        save_adapters,
+        slurm_profile,
+        detach,
+        track,
     )
     plan, workbench = open_plan(request, choice, execution.devices[0])
+
+    if plan_only:
+        done = 0 if force else len({run.key for run in plan} & tree.run_folders().keys())
+        print(f"{count(len(plan), 'run')}, {done} on record")
+        if executor == "slurm" and done < len(plan):
+            print(execution.cluster.profile.packing(len(plan) - done))
+        return
 
     console = Console()
     with Screen(console) as screen:
         outcome = run_plan(plan, workbench, tree, screen, execution, force=force, retry_failed=retry_failed)
+    if detach and not outcome.failed:
+        return
     missing = note_on_missing((planned.key for planned in plan), tree) if save_adapters else []
     print_summary(plan, tree, choice.card.metric, [*missing, *choice.notes, *workbench.notes()])
     if outcome.failed:

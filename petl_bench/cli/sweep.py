@@ -12,6 +12,7 @@ from petl_bench.cli._options import (
     AllowParts,
     AllowPickle,
     CheckpointEvery,
+    Detach,
     Device,
     Executor,
     FrozenStates,
@@ -19,6 +20,8 @@ from petl_bench.cli._options import (
     Jobs,
     Results,
     SaveAdapters,
+    SlurmProfileFile,
+    Track,
     count,
     duration,
     read_execution,
@@ -67,6 +70,9 @@ def sweep(
     save_adapters: SaveAdapters = False,
     allow_pickle: AllowPickle = False,
     executor: Executor = "local",
+    slurm_profile: SlurmProfileFile = None,
+    detach: Detach = False,
+    track: Track = None,
 ) -> None:
     """Run a study or a search and write its page.
 
@@ -103,7 +109,17 @@ def sweep(
     ]
     said = ", ".join([*["its quick version"] * small, *mark])
     execution = read_execution(
-        executor, device, jobs, checkpoint_every, gradient_checkpointing, allow_parts, frozen_states, save_adapters
+        executor,
+        device,
+        jobs,
+        checkpoint_every,
+        gradient_checkpointing,
+        allow_parts,
+        frozen_states,
+        save_adapters,
+        slurm_profile,
+        detach,
+        track,
     )
     page = out / (file.name + "-quick" * small + "-varied" * bool(mark))
     if study.search is not None:
@@ -134,6 +150,9 @@ def sweep(
     for line in _plan(forecasts):
         say(line, "  ")
     if plan:
+        left = sum(of.runs - (of.done or 0) for of in forecasts if of.done is not None)
+        if executor == "slurm" and left:
+            say(execution.cluster.profile.packing(left), "  ")
         next_step(f"the same command without --plan; the page will be {page / 'README.md'}")
         return
     here, absent = [b for b in benches if b.workbench is not None], [b for b in benches if b.workbench is None]
@@ -146,8 +165,15 @@ def sweep(
 
     failed = []
     with Screen(Console()) as screen:
+        if executor == "slurm" and not detach and len(here) > 1:  # all are to wait in the queue, not one after another
+            submitting = execution.model_copy(update={"cluster": execution.cluster.model_copy(update={"detach": True})})
+            for bench in here:
+                train(bench, tree, screen, submitting, retry_failed=retry_failed)
         for bench in here:
             failed += train(bench, tree, screen, execution, retry_failed=retry_failed).failed
+    if detach:
+        next_step("the same command without --detach waits for the runs and writes the page")
+        return
     if save_adapters:
         keys = [key for bench in here for key in bench.runs]
         for line in note_on_missing(keys, tree):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from petl_bench.execution import Execution
 from petl_bench.plan import PlannedRun
@@ -19,10 +19,9 @@ Judge = Callable[[Task, int, dict[str, float]], bool]
 """Whether a task's run goes on after an epoch, given the epoch's log."""
 
 
-class Reporter(Protocol):
-    """Told what happens; a terminal, a log, a test. A run that is not ``first`` was filed by another process before."""
+class Witness(Protocol):
+    """Told how runs go."""
 
-    def begin(self, todo: Collection[PlannedRun], done: int, failed_before: int) -> None: ...
     def features(self, done: int, total: int) -> None: ...
     def run_started(self, run: PlannedRun) -> None: ...
     def epoch(self, run: PlannedRun, epoch: int, log: dict[str, float]) -> None: ...
@@ -30,6 +29,12 @@ class Reporter(Protocol):
     def said(self, text: str) -> None: ...
     def waiting(self, held: Sequence[tuple[PlannedRun, str]]) -> None: ...
     def run_held(self, run: PlannedRun) -> None: ...
+
+
+class Reporter(Witness, Protocol):
+    """Told what happens; a terminal, a log, a test. A run that is not ``first`` was filed by another process before."""
+
+    def begin(self, todo: Collection[PlannedRun], done: int, failed_before: int) -> None: ...
     def run_skipped(self, run: PlannedRun) -> None: ...
     def run_done(self, run: PlannedRun, record: RunRecord, first: bool) -> None: ...
     def run_failed(self, run: PlannedRun, error: str) -> None: ...
@@ -56,7 +61,7 @@ class RunListener:
     """A run's listener that tells a reporter, and asks the judge of a task that is judged."""
 
     task: Task
-    reporter: Reporter
+    reporter: Witness
     judge: Judge | None = None
 
     @property
@@ -75,11 +80,18 @@ class RunListener:
 class Executor(ABC):
     """Trains runs of one workbench into one results tree."""
 
-    def __init__(self, workbench: Workbench, tree: ResultsTree, execution: Execution, reporter: Reporter) -> None:
+    trains_elsewhere: ClassVar[bool] = False
+    """Runs are trained by other executors, on other machines, which do the tracking too."""
+
+    def __init__(self, workbench: Workbench, tree: ResultsTree, execution: Execution, reporter: Witness) -> None:
         self.workbench = workbench
         self.tree = tree
         self.execution = execution
         self.reporter = reporter
+
+    @classmethod  # noqa: B027 (most are)
+    def check_available(cls) -> None:
+        """Raises UserError where this machine lacks what the executor needs."""
 
     def prepare(self, runs: Iterable[PlannedRun]) -> None:
         """Make the features and the splits that runs need: bad data stops a study before it starts.
@@ -101,6 +113,10 @@ class Executor(ABC):
 
         Raises UserError where no run can be trained: no backbone, a tree that cannot be written to.
         """
+
+    def leave(self, seconds: float) -> None:
+        """Stop as ``close`` does, but let runs come to the end of their epoch, if they can within so many seconds."""
+        self.close()
 
     def close(self) -> None:  # noqa: B027 (most have nothing to close)
         """Stop what still goes on. A run that is stopped goes on from its checkpoint another time."""

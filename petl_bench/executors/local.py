@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
+import time
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -101,6 +103,19 @@ class Local(Executor):
             elif event == "result":
                 yield task, RESULTS.validate_python(message["result"])
                 self._hand_out(seat, coming, again)
+
+    def leave(self, seconds: float) -> None:
+        """Have every worker end after the epoch it is in, its run kept; one that takes longer is killed."""
+        processes = [seat.process for seat in self._seats if seat.process is not None]
+        for process in processes:
+            process.send_signal(signal.SIGUSR2)
+        deadline = time.monotonic() + seconds
+        for process in processes:
+            try:
+                process.wait(max(0, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                process.kill()
+        self.close()
 
     def close(self) -> None:
         """End every worker: one that is idle at once, one in a run as soon as that is left in good order."""

@@ -2,7 +2,8 @@
 
 It is handed JSON lines on its standard input, first ``Orders``, then a ``Task`` each, and answers with JSON lines; of a
 task that is judged it reads after every epoch whether to go on. What a method prints goes to standard error. Where its
-input ends, the process that started it is gone: it stops.
+input ends, the process that started it is gone: it stops. At one of ``LEAVE_SIGNALS`` it leaves: a run that is under
+way is kept after the epoch it is in, and the process ends.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from queue import SimpleQueue
+from types import FrameType
 from typing import Any, TextIO
 
 import torch
@@ -25,10 +27,12 @@ from petl_bench.claims import SILENT_SECONDS
 from petl_bench.errors import UserError
 from petl_bench.execution import Execution
 from petl_bench.results import ResultsTree
-from petl_bench.training.session import StoppedError
+from petl_bench.training.session import LeavingError, StoppedError
 from petl_bench.work import Task, take_up
 from petl_bench.workbench import Opening, Workbench
 
+LEAVE_SIGNALS = (signal.SIGTERM, signal.SIGUSR2)
+"""What a machine that wants its processor back sends; SLURM sends SIGUSR2 before a time limit."""
 STOPPING_SECONDS = 10.0
 """A worker that is to stop leaves what it does in good order, if that takes no longer."""
 
@@ -43,11 +47,29 @@ class Orders(BaseModel):
     threads: int
 
 
+class Leaving:
+    """Handler of the signals to leave: at once where there is nothing in hand, else noted until an epoch has ended."""
+
+    def __init__(self) -> None:
+        self.in_hand = False
+        self.asked_by: int | None = None
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        self.asked_by = number
+        self.leave_if_idle()
+
+    def leave_if_idle(self) -> None:
+        """Raises LeavingError where that was asked for and nothing is in hand."""
+        if self.asked_by is not None and not self.in_hand:
+            raise LeavingError
+
+
 class Channel:
     """The line back to the process that started this one, and its answers."""
 
-    def __init__(self, lines: Iterator[str]) -> None:
+    def __init__(self, lines: Iterator[str], leaving: Leaving) -> None:
         self.lines = lines
+        self.leaving = leaving
         self.judged = False
         self._out = os.fdopen(os.dup(1), "w", encoding="utf-8")
         os.dup2(2, 1)  # what is printed from here on is for people
@@ -58,8 +80,16 @@ class Channel:
 
     def epoch(self, epoch: int, log: dict[str, float]) -> None:
         self.tell("epoch", epoch=epoch, log=log)
-        if not self.judged:
-            return
+        if self.judged:
+            self._hear()
+        if self.leaving.asked_by is not None:
+            raise LeavingError
+
+    def remark(self, text: str) -> None:
+        self.tell("remark", text=text)
+
+    def _hear(self) -> None:
+        """The judge's answer."""
         giving_up = threading.Timer(SILENT_SECONDS, os._exit, (1,))  # whoever would answer is paused: others may go on
         giving_up.daemon = True
         giving_up.start()
@@ -70,26 +100,29 @@ class Channel:
         if not json.loads(answer):
             raise StoppedError
 
-    def remark(self, text: str) -> None:
-        self.tell("remark", text=text)
-
 
 def main() -> None:
     """Work until the input ends."""
     faulthandler.enable()
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    leaving = Leaving()
+    for number in LEAVE_SIGNALS:
+        signal.signal(number, leaving)
     lines = _lines(_orders())
-    channel = Channel(lines)
+    channel = Channel(lines, leaving)
     try:
         orders = Orders.model_validate_json(next(lines))
         torch.set_num_threads(orders.threads)
         _work(orders, channel, lines)
     except UserError as error:
         channel.tell("mistake", text=str(error))
-    except (StopIteration, KeyboardInterrupt, BrokenPipeError):
+    except (StopIteration, KeyboardInterrupt, BrokenPipeError, LeavingError):
         pass
     finally:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if leaving.asked_by is not None:  # whoever waits for this process is told what ended it
+        signal.signal(leaving.asked_by, signal.SIG_DFL)
+        os.kill(os.getpid(), leaving.asked_by)
 
 
 def _work(orders: Orders, channel: Channel, lines: Iterator[str]) -> None:
@@ -97,6 +130,7 @@ def _work(orders: Orders, channel: Channel, lines: Iterator[str]) -> None:
     tree = ResultsTree(orders.results)
     channel.tell("ready")
     for line in lines:
+        channel.leaving.in_hand = True
         task = Task.model_validate_json(line)
         spec = task.run.spec
         if (spec.data.fingerprint, spec.backbone) != (
@@ -111,6 +145,8 @@ def _work(orders: Orders, channel: Channel, lines: Iterator[str]) -> None:
         channel.tell("result", result=result.model_dump(mode="json"))
         if not _is_sound(workbench.device):
             return
+        channel.leaving.in_hand = False
+        channel.leaving.leave_if_idle()
 
 
 def _is_sound(device: torch.device) -> bool:

@@ -179,8 +179,7 @@ def fit(model: Model, split: Split, session: Session) -> Progress:
         }
         progress.best.offer(epoch, measured[spec.data.metric], measured["loss"], backbone)
         progress.logs.append(log)
-        session.listener.epoch(epoch, log)
-        session.put_down(progress)
+        session.epoch_ended(progress)
     return progress
 
 

@@ -14,8 +14,12 @@ class StoppedError(Exception):
     """Raised by a listener: the run is not to go on."""
 
 
+class LeavingError(BaseException):
+    """Raised by a listener: this process is to end; the run goes on elsewhere, from a checkpoint of this moment."""
+
+
 class Listener(Protocol):
-    """Told how a run goes. ``epoch`` may raise StoppedError."""
+    """Told how a run goes. ``epoch`` may raise StoppedError or LeavingError."""
 
     def epoch(self, epoch: int, log: dict[str, float]) -> None: ...
     def remark(self, text: str) -> None: ...
@@ -74,9 +78,19 @@ class Session:
             for log in progress.logs:
                 self.listener.epoch(int(log["epoch"]), log)
 
-    def put_down(self, progress: Progress) -> None:
-        """Keep a checkpoint where one is due. One that cannot be written stops no run."""
-        if self.checkpoint is None or not self.checkpoint.is_due(progress.epoch):
+    def epoch_ended(self, progress: Progress) -> None:
+        """Tell the listener, and keep a checkpoint where one is due or the run is to leave this process."""
+        try:
+            self.listener.epoch(progress.epoch, progress.logs[-1])
+        except LeavingError:
+            self._put_down(progress)
+            raise
+        if self.checkpoint is not None and self.checkpoint.is_due(progress.epoch):
+            self._put_down(progress)
+
+    def _put_down(self, progress: Progress) -> None:
+        """Keep a checkpoint. One that cannot be written stops no run."""
+        if self.checkpoint is None:
             return
         facts = {
             **progress.facts(),

@@ -303,6 +303,8 @@ def test_env_names_versions_and_folders(command: Command) -> None:
         ["run", "--help"],
         ["profile", "--help"],
         ["data", "--help"],
+        ["status"],
+        ["cancel"],
     ],
 )
 def test_quick_verbs_import_no_torch(verb: list[str]) -> None:
@@ -312,9 +314,9 @@ def test_quick_verbs_import_no_torch(verb: list[str]) -> None:
 
 
 def test_an_interrupt_is_one_line_and_the_study_goes_on(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
-    import petl_bench.work as work
+    import petl_bench.training.run as training
 
-    train_run, calls = work.train_run, []
+    train_run, calls = training.train_run, []
 
     def interrupted(*arguments: object, **options: object) -> object:
         calls.append(arguments)
@@ -322,7 +324,7 @@ def test_an_interrupt_is_one_line_and_the_study_goes_on(command: Command, monkey
             raise KeyboardInterrupt
         return train_run(*arguments, **options)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(work, "train_run", interrupted)
+    monkeypatch.setattr(training, "train_run", interrupted)
     code, out, err = command("run", "--methods", "linear,lora", *TINY)
     assert (code, err) == (130, "petl-bench: stopped\n")
     assert "stopped after 1 of 4 runs; the same command goes on from here" in out

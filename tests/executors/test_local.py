@@ -128,6 +128,25 @@ def test_a_worker_that_is_killed_is_replaced_and_its_run_goes_on(
     assert computed(study.tree) == expected(**changes)
 
 
+def test_a_worker_that_is_to_leave_keeps_its_run_after_the_epoch_it_is_in(
+    study: Study, expected: Callable[..., dict[str, tuple[object, ...]]]
+) -> None:
+    asked = []
+
+    def act(run: PlannedRun, epoch: int) -> None:
+        if epoch == 2 and not asked:
+            (worker,) = children()
+            os.kill(worker, signal.SIGTERM)
+            asked.append(worker)
+
+    outcome = study.run(log := Acting(act), Execution(threads=THREADS), epochs=40)  # no checkpoint is due by itself
+    assert (outcome.trained, outcome.failed) == (1, [])
+    assert log.remarks[0] == "its worker ended (by SIGTERM); the run is tried once more"
+    assert log.remarks[1].startswith("goes on after epoch ")
+    assert computed(study.tree) == expected(epochs=40)
+    assert [*study.tree.root.glob(".claims/*"), *study.tree.root.glob(".checkpoints/*")] == []
+
+
 @pytest.mark.parametrize(
     ("how", "cause"),
     [
@@ -319,7 +338,7 @@ def test_a_worker_whose_judge_does_not_answer_gives_its_run_back() -> None:
         "import threading\n"
         "from petl_bench.executors import worker\n"
         "worker.SILENT_SECONDS = 0.2\n"
-        "channel = worker.Channel(iter(threading.Event().wait, 0))\n"
+        "channel = worker.Channel(iter(threading.Event().wait, 0), worker.Leaving())\n"
         "channel.judged = True\n"
         "channel.epoch(1, {})\n"
     )

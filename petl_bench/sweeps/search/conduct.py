@@ -14,13 +14,15 @@ from typing import Any, Protocol
 from petl_bench.errors import UserError
 from petl_bench.execution import Execution
 from petl_bench.executors.base import Executor, Reporter
+from petl_bench.executors.opening import open_executor
 from petl_bench.plan import Plan, PlannedRun
 from petl_bench.registry import EXECUTORS
 from petl_bench.results import ResultsTree
+from petl_bench.standing import earlier_reason, is_done, stamp
 from petl_bench.sweeps.search.ledger import NOT_ALLOWED, Going, Ledger, TakenOverError
 from petl_bench.sweeps.search.target import Target
 from petl_bench.sweeps.search.validation import Validation, validation_by_epoch
-from petl_bench.work import Failed, Held, Result, Stopped, Task, Trained, earlier_reason, is_done, stamp
+from petl_bench.work import Failed, Held, Result, Stopped, Task, Trained
 
 LOOK_SECONDS = 1.0
 """How often a search that has nothing else to do looks whether the trials of others have ended."""
@@ -90,6 +92,11 @@ class Conductor:
 
     def conduct(self, execution: Execution) -> None:
         """Raises UserError where no run can be trained: no data, a tree that cannot be written to."""
+        if EXECUTORS.load(execution.executor).cls.trains_elsewhere:
+            raise UserError(
+                f"--executor {execution.executor}: a search is conducted by processes, of which any number may work on "
+                "one: submit the command itself without --executor, as often as you like (docs/cluster.md)"
+            )
         if self.retry_failed:
             self.ledger.try_failed_again()
         if self.ledger.is_complete:
@@ -100,7 +107,7 @@ class Conductor:
         epochs = self.ledger.wanted * sum(run.spec.training.epochs for run in first)
         done = len(self.ledger.finished())
         self.reporter.search_begins(self.target.title, self.ledger.wanted, done, epochs)
-        executor = EXECUTORS.load(execution.executor).cls(self.target.workbench, self.tree, execution, self.reporter)
+        executor = open_executor(self.target.workbench, self.tree, execution, self.reporter)
         try:
             executor.prepare(first)
             while not self.ledger.is_complete:

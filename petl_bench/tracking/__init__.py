@@ -1,0 +1,1 @@
+"""Following runs as they are trained: one file per tracker."""
