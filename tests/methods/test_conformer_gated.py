@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from transformers import ASTConfig
 
+from petl_bench.backbones.ast import AST
 from petl_bench.backbones.mini import Mini
 from petl_bench.backbones.sites import Geometry
 from petl_bench.leaderboard.board import read_tables
@@ -18,7 +20,7 @@ from petl_bench.methods.placement import Placement
 from petl_bench.training.readings import Readings
 from tests.studies import Study
 
-BASE = Geometry(hidden_size=768, intermediate_size=3072, layers=12, heads=12, bins=128, patch=16)
+BASE = AST.description(ASTConfig(), []).geometry
 MINI = Mini.describe(None).geometry
 FEATURES = torch.randn(3, 100, 128, generator=torch.Generator().manual_seed(0))
 
