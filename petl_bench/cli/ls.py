@@ -36,6 +36,9 @@ def ls(
             _print_runs(rows)
         else:
             _print_cards(rows, indent="  " if what is None else "")
+        if kind == "methods":
+            indent = "  " if what is None else ""
+            say(f"{indent}peft:NAME, as in peft:dora: the tuners of Hugging Face peft that wrap linear maps")
     if listings.get("runs"):
         next_step(f"petl-bench leaderboard{results_flag(results)}")
     else:
