@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.test_commands import TINY
-from tests.studies import train
+from tests.studies import Command, train
 
 PAGE = (Path(__file__).parents[1] / "docs" / "add-a-method.md").read_text("utf-8")
 
@@ -24,9 +24,9 @@ def block(name: str) -> str:
     return found[1]
 
 
-def command(*arguments: str, site: Path | None = None) -> str:
+def printed(site: Path, *arguments: str) -> str:
     """What ``petl-bench`` prints, in a process of its own, with a folder of installed packages before the others."""
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", **({"PYTHONPATH": str(site)} if site else {})}
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(site)}
     done = subprocess.run(
         [sys.executable, "-m", "petl_bench", *arguments], capture_output=True, text=True, env=environment
     )
@@ -45,18 +45,17 @@ def package(tmp_path: Path) -> Path:
     return tmp_path / "site"
 
 
-def listed(site: Path | None = None) -> dict[str, str]:
-    rows = json.loads(command("ls", "methods", "--json", site=site))
-    return {row["name"]: row["origin"] for row in rows}
+def listed(command: Command) -> dict[str, str]:
+    return {row["name"]: row["origin"] for row in json.loads(command("ls", "methods", "--json")[1])}
 
 
-def test_a_file_in_a_studys_methods_is_a_method() -> None:
+def test_a_file_in_a_studys_methods_is_a_method(command: Command) -> None:
     Path("methods").mkdir()
     Path("methods/rescale.py").write_text(block("methods/rescale.py"))
-    assert listed()["rescale"] == "methods/rescale.py"
-    assert "rescale: keeps the contract" in command("check", "rescale")
-    assert "class Rescale(Method)" in command("show", "rescale")
-    assert "ok     methods/rescale.py" in command("validate")
+    assert listed(command)["rescale"] == "methods/rescale.py"
+    assert "rescale: keeps the contract" in command("check", "rescale")[1]
+    assert "class Rescale(Method)" in command("show", "rescale")[1]
+    assert "ok     methods/rescale.py" in command("validate")[1]
     run = train(methods=("rescale",), settings=("rescale.sites=['ffn']",))
     assert run.record.spec.method.hyperparameters == {"sites": ["ffn"], "pooling": "mean"}
     assert run.record.train_info.parameters["adapter"] == 6 * 2 * 128
@@ -64,21 +63,20 @@ def test_a_file_in_a_studys_methods_is_a_method() -> None:
     assert run.record.spec.method.source.startswith("sha256:")
 
 
-def test_a_card_may_name_the_file_and_comes_before_it() -> None:
+def test_a_card_may_name_the_file_and_comes_before_it(command: Command) -> None:
     Path("methods").mkdir()
     Path("methods/rescale.py").write_text(block("methods/rescale.py"))
     Path("methods/rescale.toml").write_text(
         'implementation = "rescale.py:Rescale"\ntitle = "Rescale"\n[optimizer]\nlr = 1e-3\n'
     )
-    assert listed()["rescale"] == "methods/rescale.toml"
+    assert listed(command)["rescale"] == "methods/rescale.toml"
     assert train(methods=("rescale",)).record.spec.training.optimizer.lr == 1e-3
 
 
 def test_an_installed_package_is_a_method(package: Path) -> None:
-    assert listed(package)["rescale"] == "petl-bench-rescale==0.1.0"
-    assert "rescale: keeps the contract" in command("check", "rescale", site=package)
-    assert "petl_bench_rescale:Rescale" in command("show", "rescale", site=package)
-    assert re.search(r"^rescale +\d", command("run", "--methods", "rescale", *TINY, site=package), re.MULTILINE)
+    rows = json.loads(printed(package, "ls", "methods", "--json"))
+    assert {row["name"]: row["origin"] for row in rows}["rescale"] == "petl-bench-rescale==0.1.0"
+    assert re.search(r"^rescale +\d", printed(package, "run", "--methods", "rescale", *TINY), re.MULTILINE)
 
 
 def test_the_contract_runs_under_pytest() -> None:

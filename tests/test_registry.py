@@ -42,6 +42,7 @@ def test_every_module_of_a_family_is_a_member() -> None:
         "bitfit",
         "bottleneck",
         "conformer",
+        "conformer_gated",
         "convpass",
         "full",
         "layernorm",

@@ -129,6 +129,7 @@ class PeftMethod(Method):
         wrapped = WrappedModules(backbone.model, places)
         backbone.until_detached(wrapped)
         self._wrap(backbone.model, places)
+        wrapped.forget_attributes()
         for site in sites:  # says that the linear map is not untouched: a tuner may use its weight in ways of its own
             site.on_output(lambda x, y: y)
         backbone.add(f"peft_{self.tuner}", wrapped.additions(), "adapter")
@@ -174,6 +175,10 @@ class WrappedModules:
             setattr(self.model.get_submodule(parent), name, module)
             for parameter, kept in zip(module.parameters(), self.weights[place], strict=True):
                 parameter.data.copy_(kept)
+        self.forget_attributes()
+
+    def forget_attributes(self) -> None:
+        """Take off what the tuner has noted on the model: what it computes does not depend on that."""
         for attribute in set(vars(self.model)) - self.attributes:
             delattr(self.model, attribute)
 

@@ -42,14 +42,24 @@ def waveform_clips(frames: int) -> Tensor:
 
 def small(frames: int) -> AST:
     """The bundled ``mini``."""
+    return deepcopy(_loaded_mini(frames))
+
+
+@cache
+def _loaded_mini(frames: int) -> AST:
     return Mini.load(None, frames)
 
 
 def full_size(frames: int) -> AST:
     """AST-base (86 M parameters) with random weights."""
+    return AST.of(deepcopy(_random_base()), frames)
+
+
+@cache
+def _random_base() -> ASTModel:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        return AST.of(ASTModel(ASTConfig(attn_implementation=ATTENTION)), frames)
+        return ASTModel(ASTConfig(attn_implementation=ATTENTION))
 
 
 def random_waveform(cls: type[Waveform], *, pre_norm: bool, hidden_size: int) -> Waveform:
