@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import zlib
 from abc import abstractmethod
 from collections.abc import Iterable
 from pathlib import Path
@@ -10,7 +12,7 @@ from typing import Any, ClassVar, Literal, NamedTuple, get_args
 import torch
 from torch import Tensor, nn
 
-from petl_bench.backbones.sites import Description, Geometry, KeysValues, LayerSite, ModelSite, Removable, Site
+from petl_bench.backbones.sites import Description, Geometry, KeysValues, LayerSite, ModelSite, Padding, Removable, Site
 
 Role = Literal["adapter", "bias", "norm", "head", "backbone"]
 METHOD_ROLES = ("adapter", "bias", "norm")
@@ -20,6 +22,7 @@ METHOD_ROLES = ("adapter", "bias", "norm")
 class Structure(NamedTuple):
     """What can be told of a module without its weights."""
 
+    kind: type[nn.Module]
     trains: dict[str, bool]
     hooks: tuple[int, int, int]
     plain: dict[str, Any]
@@ -58,6 +61,7 @@ class Backbone(nn.Module):
         """Role of every trained parameter, by its name in ``named_parameters``."""
         self.redundant: set[str] = set()
         """Trained parameters that were declared unable to change a training loss."""
+        self.padding = Padding()
         self.pooled: tuple[int, ...] | None = None
         """Positions of the tokens that the head reads; None for all."""
         self._copies: dict[str, Tensor] = {}
@@ -217,7 +221,7 @@ class Backbone(nn.Module):
             plain = {k: v for k, v in vars(module).items() if isinstance(v, bool | int | float | str | None)}
             hooks = len(module._forward_hooks), len(module._forward_pre_hooks), len(module._backward_hooks)
             trains = {key: tensor.requires_grad for key, tensor in _tensors(module)}
-            found[name] = Structure(trains, hooks, plain, tuple(sorted(vars(module))))
+            found[name] = Structure(type(module), trains, hooks, plain, tuple(sorted(vars(module))))
         return found
 
     def trained_parameters(self) -> list[nn.Parameter]:
@@ -299,7 +303,23 @@ def _tensors(module: nn.Module) -> list[tuple[str, Tensor]]:
 
 
 def _bits(tensor: Tensor) -> int:
-    """Sum of a tensor's memory, read as whole numbers: another value, another sum (but for rare coincidence)."""
+    """A sum over a tensor's memory in which every place has a weight: another value or order, another sum.
+
+    But for rare coincidence. Large tensors are summed by rows and by columns of a square of whole numbers, which needs
+    no copy; rows and columns are then weighed.
+    """
     memory = tensor.detach().contiguous().view(-1).view(torch.uint8)
-    whole = memory[: len(memory) // 8 * 8].view(torch.int64)  # summed as they are: many times as fast as smaller ones
-    return int(whole.sum()) + int(memory[len(memory) // 8 * 8 :].sum(dtype=torch.int64))
+    if len(memory) < SMALL_BYTES:
+        return zlib.crc32(memory.cpu().numpy().data)
+    whole = memory[: len(memory) // 8 * 8].view(torch.int64)
+    side = math.isqrt(len(whole))
+    square, rest = whole[: side**2].view(side, side), whole[side**2 :]
+    weights = 2 * torch.arange(max(side, len(rest)), device=tensor.device) + 1
+    by_row, by_column = square.sum(dim=1) * weights[:side], square.sum(dim=0) * weights[:side] * LARGE_PRIME
+    parts = by_row.sum() + by_column.sum() + (rest * weights[: len(rest)]).sum()
+    return int(parts) + zlib.crc32(memory[len(whole) * 8 :].cpu().numpy().data)
+
+
+SMALL_BYTES = 4096
+LARGE_PRIME = 0x9E3779B97F4A7C15 - 2**64
+"""Keeps sums of rows and of columns apart."""

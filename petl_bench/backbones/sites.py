@@ -57,6 +57,19 @@ class Description:
     note: str = ""
 
 
+class Padding:
+    """Which tokens of the batch on its way through a backbone are padding, for modules that mix tokens of a clip."""
+
+    used: Tensor | None = None
+    """True at frames that are none, ``[batch, frames]``; None where a model does not tell them apart."""
+
+    def used_tokens(self, tokens: int) -> Tensor | None:
+        """The same for so many tokens, ``[batch, tokens]``: those before the frames are a method's, and used."""
+        if self.used is None:
+            return None
+        return nn.functional.pad(self.used, (tokens - self.used.shape[-1], 0), value=True)
+
+
 class Removable(Protocol):
     """Something put on a model that can be taken off again, a hook for example."""
 

@@ -36,7 +36,8 @@ class Waveform(Backbone):
 
     Clips are normalised to mean 0 and variance 1 where the checkpoint's preprocessor_config.json says so. Models whose
     convolutions normalise each frame (``feat_extract_norm = "layer"``) were pretrained with an attention mask: frames
-    of padding are hidden from attention, 0 before every layer, and left out of the mean that the head reads. The others
+    of padding are hidden from attention, 0 before every layer, left out of the mean that the head reads, and told to
+    modules of methods that mix tokens (``padding``). The others
     (``"group"``) know no mask: padding is silence to them and counts, as transformers' documentation asks for.
     Hidden states and tokens handed out are NaN at frames of padding, where there is a mask.
 
@@ -133,6 +134,7 @@ class Waveform(Backbone):
 
     def from_hidden(self, hidden: Tensor, layers: int) -> Tensor:
         used = ~hidden[..., 0].isnan() if self.masks else None
+        self.padding.used = used
         if self.post_norm and layers == self.geometry.layers:
             return _marked(self._final_norm()(_silenced(hidden, used)), used)
         return self._finished(_silenced(hidden, used), used, layers)
@@ -176,6 +178,7 @@ class Waveform(Backbone):
             for kernel, stride in zip(model.config.conv_kernel, model.config.conv_stride, strict=True):
                 lengths = (lengths - kernel) // stride + 1
             used = torch.arange(hidden.shape[1], device=hidden.device) < lengths
+        self.padding.used = used
         hidden = _silenced(hidden, used)
         hidden = hidden + encoder.pos_conv_embed(hidden)
         return encoder.dropout(encoder.layer_norm(hidden) if self.post_norm else hidden), used

@@ -11,7 +11,7 @@ from pydantic import PositiveInt
 from torch import nn
 
 from petl_bench.backbones.base import Backbone
-from petl_bench.backbones.sites import Geometry, Site
+from petl_bench.backbones.sites import Geometry, Padding, Site
 from petl_bench.canonical import Introduced
 from petl_bench.methods.base import Method, MethodConfig
 from petl_bench.methods.placement import NORM_BEFORE, Placement, select_layers
@@ -22,6 +22,13 @@ class AdapterConfig(MethodConfig):
 
     reduction_rate: PositiveInt
     placement: Annotated[Placement, Introduced(Placement())] = Placement()
+
+
+class MixesTokens:
+    """A module that mixes the tokens of a clip: frames of padding are to count nowhere in it."""
+
+    padding: Padding = Padding()
+    """The backbone's own, once the module is attached."""
 
 
 class AdapterMethod(Method):
@@ -80,6 +87,8 @@ class AdapterMethod(Method):
                 site, adapter = backbone.site(location, layer), build()
                 name = f"{site}_{type(self).__name__.lower()}"
                 backbone.add(name, adapter, "adapter", redundant=self.redundant_parameters(geometry))
+                if isinstance(adapter, MixesTokens):
+                    adapter.padding = backbone.padding
                 self.connect(site, adapter)
 
     def connect(self, site: Site, adapter: nn.Module) -> None:

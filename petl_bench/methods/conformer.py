@@ -10,12 +10,12 @@ from torch import nn
 
 from petl_bench.backbones.sites import Geometry
 from petl_bench.canonical import Introduced
-from petl_bench.methods.adapter import AdapterConfig, AdapterMethod
+from petl_bench.methods.adapter import AdapterConfig, AdapterMethod, MixesTokens
 
 Norm = Literal["batch", "group", "layer", "none"]
 
 
-class ConformerAdapter(nn.Module):
+class ConformerAdapter(MixesTokens, nn.Module):
     """Pointwise d->2r, GLU, depthwise convolution over tokens, norm, SiLU, pointwise r->d.
 
     ``[batch, tokens, d] -> [batch, tokens, d]``. The depthwise convolution keeps the number of tokens for even
@@ -36,11 +36,26 @@ class ConformerAdapter(nn.Module):
 
     def from_projected(self, projected: torch.Tensor) -> torch.Tensor:
         """All that follows the first projection, ``[batch, tokens, 2 r] -> [batch, tokens, d]``."""
-        gated = nn.functional.glu(projected, dim=-1).transpose(1, 2)  # [batch, channels, tokens]
-        padded = nn.functional.pad(gated, self.margins)
-        local = nn.functional.silu(self.norm(self.depthwise(padded)))
+        gated, used = nn.functional.glu(projected, dim=-1), self.padding.used_tokens(projected.shape[1])
+        if used is not None:
+            gated = gated.masked_fill(~used[..., None], 0.0)
+        padded = nn.functional.pad(gated.transpose(1, 2), self.margins)  # [batch, channels, tokens]
+        local = nn.functional.silu(self._normed(self.depthwise(padded), used))
         up: torch.Tensor = self.up(local.transpose(1, 2))
         return up
+
+    def _normed(self, x: torch.Tensor, used: torch.Tensor | None) -> torch.Tensor:
+        """``[batch, channels, tokens]``; statistics over tokens leave those of padding out."""
+        if used is None or isinstance(self.norm, TokenNorm | nn.Identity):
+            normed: torch.Tensor = self.norm(x)
+            return normed
+        found = torch.zeros_like(x)
+        if isinstance(self.norm, nn.BatchNorm1d):
+            found.transpose(1, 2)[used] = self.norm(x.transpose(1, 2)[used]).to(x.dtype)
+        else:
+            for clip, its in enumerate(used):
+                found[clip, :, its] = self.norm(x[clip : clip + 1, :, its])[0].to(x.dtype)
+        return found
 
 
 class TokenNorm(nn.LayerNorm):

@@ -25,7 +25,7 @@ class GatedConformerAdapter(ConformerAdapter):
     def __init__(self, hidden_size: int, channels: int, kernel_size: int, norm: Norm, granularity: Granularity) -> None:
         super().__init__(hidden_size, channels, kernel_size, norm)
         self.granularity = granularity
-        self.weigh = nn.Linear(2 * channels, 1)
+        self.weigh = nn.Linear(2 * channels, 1, device="meta").to_empty(device="cpu")  # draws nothing
         nn.init.zeros_(self.weigh.weight)
         nn.init.zeros_(self.weigh.bias)
         self.gate = torch.empty(0)
@@ -33,11 +33,18 @@ class GatedConformerAdapter(ConformerAdapter):
     def mixed(self, x: Tensor, y: Tensor) -> Tensor:
         """The weighted sum of the site's output and the adapter's, all ``[batch, tokens, d]``."""
         projected = self.down(x)
-        signal = projected.mean(dim=1, keepdim=True) if self.granularity == "clip" else projected
+        signal = self._mean(projected) if self.granularity == "clip" else projected
         gate = 2 * torch.sigmoid(self.weigh(signal))
         if not self.training:
-            self.gate = gate.detach().mean(dim=(1, 2))
+            self.gate = self._mean(gate.detach().expand(*x.shape[:2], 1)).flatten()
         return (2 - gate) * y + gate * self.from_projected(projected)
+
+    def _mean(self, x: Tensor) -> Tensor:
+        """Over the tokens that are no padding, ``[batch, tokens, n] -> [batch, 1, n]``."""
+        used = self.padding.used_tokens(x.shape[1])
+        if used is None:
+            return x.mean(dim=1, keepdim=True)
+        return (x * used[..., None]).sum(dim=1, keepdim=True) / used.sum(dim=1)[:, None, None]
 
 
 class ConformerGated(Conformer):

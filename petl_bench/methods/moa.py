@@ -9,7 +9,7 @@ from pydantic import Field, PositiveInt, model_validator
 from torch import Tensor, nn
 
 from petl_bench.backbones.sites import Geometry
-from petl_bench.methods.adapter import AdapterConfig, AdapterMethod
+from petl_bench.methods.adapter import AdapterConfig, AdapterMethod, MixesTokens
 from petl_bench.methods.bottleneck import bottleneck_parameters, new_bottleneck
 
 
@@ -29,7 +29,7 @@ class DenseMixture(nn.Module):
         return torch.stack([weights[..., at, None] * expert(x) for at, expert in enumerate(self.experts)]).sum(dim=0)
 
 
-class SoftMixture(nn.Module):
+class SoftMixture(MixesTokens, nn.Module):
     """Soft MoE (Puigcerver et al., arXiv 2308.00951, section 2.1): ``[batch, tokens, d] -> the same``.
 
     Scores are tokens times the slots' embeddings Phi, ``[d, experts * slots]``, Xavier's normal at the start. A slot is
@@ -47,7 +47,9 @@ class SoftMixture(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         scores = self._scores(x)  # [batch, tokens, experts * slots]
-        slots = scores.softmax(dim=1).mT @ x
+        used = self.padding.used_tokens(x.shape[1])
+        offered = scores if used is None else scores.masked_fill(~used[..., None], -torch.inf)
+        slots = offered.softmax(dim=1).mT @ x
         parts = slots.chunk(len(self.experts), dim=1)
         outputs = torch.cat([expert(part) for expert, part in zip(self.experts, parts, strict=True)], dim=1)
         return scores.softmax(dim=2) @ outputs

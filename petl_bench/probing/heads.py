@@ -35,7 +35,7 @@ def train_heads(states: Tensor, targets: Tensor, split: Split, spec: RunSpec) ->
         heads.parameters(), settings.lr, settings.betas, settings.eps, settings.weight_decay, fused=True
     )
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, recipe.epochs * batches_per_epoch(spec, split))
-    score = torch.full((2, depths), -math.inf)
+    score = torch.full((2, depths), -math.inf, dtype=torch.double)
     best = [parameter.detach().clone() for parameter in heads.parameters()]
     validation, test = (torch.from_numpy(part) for part in (split.validation, split.test))
     for epoch in range(1, recipe.epochs + 1):
@@ -50,8 +50,8 @@ def train_heads(states: Tensor, targets: Tensor, split: Split, spec: RunSpec) ->
             logits = heads(states[validation])
             accuracy = (logits.argmax(-1) == targets[validation, None]).double().mean(0)
             now = torch.stack([accuracy, -_losses(logits, targets[validation]).double()])
-            better = (now[0] > score[0]) | ((now[0] == score[0]) & (now[1] > score[1]))
-            score[:, better] = now[:, better].float()
+            better = improved(now, score)
+            score[:, better] = now[:, better]
             for kept, parameter in zip(best, heads.parameters(), strict=True):
                 kept[better] = parameter[better]
     with torch.no_grad():
@@ -59,6 +59,14 @@ def train_heads(states: Tensor, targets: Tensor, split: Split, spec: RunSpec) ->
             parameter.copy_(kept)
         right = [(heads(states[part]).argmax(-1) == targets[part, None]).T.numpy() for part in (validation, test)]
     return Outcome(*right)
+
+
+def improved(now: Tensor, best: Tensor) -> Tensor:
+    """By depth: whether an epoch's accuracy is higher than the best, or equal with a lower loss.
+
+    Both are ``[2, depths]``, accuracies above negative losses.
+    """
+    return (now[0] > best[0]) | ((now[0] == best[0]) & (now[1] > best[1]))
 
 
 class _Heads(nn.Module):

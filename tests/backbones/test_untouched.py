@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from petl_bench.backbones.base import Backbone
+from petl_bench.backbones.base import Backbone, bits_of
 from petl_bench.backbones.mini import Mini
 from petl_bench.backbones.untouched import untouched_layers
 from petl_bench.locations import cache_folder
@@ -19,6 +19,12 @@ from tests.studies import Command
 def scaled(backbone: Backbone, name: str) -> None:
     with torch.no_grad():
         backbone.model.get_parameter(name).mul_(1.5)
+
+
+def turned(backbone: Backbone, name: str) -> None:
+    with torch.no_grad():
+        weight = backbone.model.get_parameter(name)
+        weight.copy_(weight.flip(0))
 
 
 def new_pool(backbone: Backbone) -> None:
@@ -37,6 +43,8 @@ def first_weight(layer: int) -> str:
         (lambda backbone: None, 6),
         (lambda backbone: scaled(backbone, first_weight(0)), 0),
         (lambda backbone: scaled(backbone, first_weight(3)), 3),
+        (lambda backbone: turned(backbone, first_weight(2)), 2),
+        (lambda backbone: turned(backbone, "layernorm.weight"), 6),
         (lambda backbone: scaled(backbone, "embeddings.position_embeddings"), 0),
         (lambda backbone: scaled(backbone, "layernorm.weight"), 6),
         (lambda backbone: backbone.model.register_forward_pre_hook(lambda module, inputs: None), 0),
@@ -53,6 +61,20 @@ def test_what_counts_as_touched(change: Callable[[Backbone], object], layers: in
     loaded = backbone.condition()
     change(backbone)
     assert untouched_layers(backbone, loaded) == layers
+
+
+@pytest.mark.parametrize("size", [1, 3, 700, 1024, 5000, 100_003])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.int64])
+def test_another_value_or_order_is_another_sum_of_bits(size: int, dtype: torch.dtype) -> None:
+    tensor = torch.arange(size).remainder(251).to(dtype)
+    module = nn.Module()
+    module.register_buffer("its", tensor)
+    before = bits_of(module)
+    assert bits_of(module) == before
+    for change in (lambda t: t.flip(0), lambda t: t.roll(1), lambda t: t.index_fill(0, torch.tensor([size - 1]), 252)):
+        changed = change(tensor)
+        module.its = changed
+        assert (bits_of(module) == before) == torch.equal(changed, tensor)
 
 
 def test_what_was_put_on_last_comes_off_first() -> None:

@@ -23,9 +23,11 @@ from petl_bench.methods.base import Method
 from petl_bench.methods.bitfit import Bitfit
 from petl_bench.methods.bottleneck import Bottleneck
 from petl_bench.methods.conformer import Conformer
+from petl_bench.methods.conformer_gated import ConformerGated
 from petl_bench.methods.full import Full
 from petl_bench.methods.linear import Linear
 from petl_bench.methods.lora import Lora
+from petl_bench.methods.moa import Moa
 from petl_bench.methods.placement import Placement
 from petl_bench.methods.prefix import Prefix
 from petl_bench.methods.prompt import Prompt
@@ -127,14 +129,30 @@ def test_detached_it_is_as_loaded(pair: tuple[Path, Any, Waveform], method: Meth
     assert backbone.condition() == condition
 
 
-@pytest.mark.parametrize("method", [METHODS[name] for name in ("lora", "prefix", "prompt")])
+MIXING = {
+    "conformer": Conformer(Conformer.Config(reduction_rate=4)),
+    "conformer, group": Conformer(Conformer.Config(reduction_rate=8, norm="group")),
+    "gated by clip": ConformerGated(ConformerGated.Config(reduction_rate=4, gate="clip")),
+    "soft mixture": Moa(Moa.Config(reduction_rate=8)),
+}
+
+
+@pytest.mark.parametrize(
+    "method",
+    [*(METHODS[name] for name in ("lora", "prefix", "prompt")), *MIXING.values()],
+    ids=lambda its: str(its.config),
+)
 @pytest.mark.parametrize("name", NAMES)
 def test_under_a_mask_padding_changes_nothing(tmp_path: Path, name: str, method: Method) -> None:
     save_checkpoint(tmp_path, family(name), pre_norm=True)
     backbone = attached(method, family(name).load(tmp_path, FRAMES)).double()
     clip = clips()[1:2].double()
     with torch.no_grad():
-        torch.testing.assert_close(backbone(clip), backbone(clip[:, :9_000]), atol=1e-9, rtol=1e-9)
+        for parameter in backbone.attachments.parameters():
+            parameter.add_(0.3 * torch.randn_like(parameter))
+        for mode in (backbone.eval, backbone.train):
+            mode()
+            torch.testing.assert_close(backbone(clip), backbone(clip[:, :9_000]), atol=1e-9, rtol=1e-9)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -20,7 +20,7 @@ from petl_bench.lookup import find_method
 from petl_bench.plan import choose
 from petl_bench.probing.card import card_text, layer_setting
 from petl_bench.probing.figure import curve
-from petl_bench.probing.heads import train_heads
+from petl_bench.probing.heads import improved, train_heads
 from petl_bench.probing.probe import Depth, Probe, probe
 from petl_bench.probing.states import pooled_by_depth
 from petl_bench.probing.study import study_text
@@ -78,6 +78,18 @@ def test_heads_find_classes_where_they_are_and_nothing_where_there_is_noise() ->
     assert outcome.test[0].mean() < 0.4
     alone = train_heads(signal, targets, split, spec)
     assert alone.test.shape == (1, len(split.test))
+
+
+def test_of_equally_accurate_epochs_the_one_of_lower_loss_is_kept_and_else_the_first() -> None:
+    accuracy = torch.tensor([0.9, 0.9, 0.9, 0.35, 0.8], dtype=torch.double)
+    best = torch.stack([accuracy, torch.tensor([-1.0, -0.5, -0.5, -1.0, -1.0], dtype=torch.double)])
+    now = torch.stack(
+        [
+            torch.tensor([0.9, 0.9, 0.9, 0.4, 0.7], dtype=torch.double),
+            torch.tensor([-0.5, -0.9, -0.5, -2.0, -0.1], dtype=torch.double),
+        ]
+    )
+    assert improved(now, best).tolist() == [True, False, False, True, False]
 
 
 def test_depths_share_nothing_but_their_batches() -> None:
