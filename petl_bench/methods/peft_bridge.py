@@ -42,12 +42,19 @@ PROMPTS = {
 
 REFUSED = {
     "adalora": "its ranks are allocated by calls from a training loop of its own; lora and peft:lora have a fixed rank",
+    "glora": "one of the tensors that it trains can never get a gradient: use lora or peft:lora",
     "lily": "its router takes a mean over all clips of a batch, so that a prediction depends on the clips beside it",
     "ln_tuning": "it tunes norms, not linear maps: use layernorm",
     "shadow": "it adds a network beside a language model: use adaptformer or convpass",
     "poly": "it routes by task, and a run here has one: use moa_dense or moa_soft",
     "xlora": "it mixes trained adapters from disk: use moa_dense or moa_soft",
 }
+
+NOT_DONE: dict[str, tuple[tuple[Any, ...], str]] = {
+    "init_lora_weights": (("eva", "corda", "loftq"), "peft asks for a pass over data, or for quantised weights, first"),
+    "use_qalora": ((True,), "it is for quantised weights, and changes nothing here"),
+}
+"""Settings that peft takes and that would not do here what they say."""
 
 PRESETS: dict[str, tuple[str, dict[str, Any]]] = {"dora": ("lora", {"use_dora": True})}
 """Methods that peft has as a setting of another."""
@@ -112,6 +119,9 @@ class PeftMethod(Method):
 
     def check(self, geometry: Geometry) -> None:
         select_layers(self.config.layers, geometry.layers)
+        for setting, (values, reason) in NOT_DONE.items():
+            if getattr(self.config, setting, None) in values:
+                raise ValueError(f"{setting} = {getattr(self.config, setting)!r}: {reason}")
         width, inner = geometry.hidden_size, geometry.intermediate_size
         sizes = {"fc1": (width, inner), "fc2": (inner, width)}
         with torch.random.fork_rng(devices=[]):  # much is refused by peft only when it meets a linear map

@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 import re
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,8 +22,10 @@ from petl_bench.methods import peft_bridge
 from petl_bench.methods.lora import Lora
 from petl_bench.plan import choose
 from petl_bench.records import read_record
+from petl_bench.registry import BACKBONES
 from petl_bench.testing import MethodContract
 from petl_bench.training.run import attached, train_run
+from tests.backbones.waveforms import FRAMES, clips, save_checkpoint
 from tests.studies import TINY, Command, Study, plan_of
 
 FEATURES = torch.randn(2, 100, 128, generator=torch.Generator().manual_seed(0))
@@ -92,6 +95,37 @@ def test_pefts_lora_is_ours_on_the_same_tensors() -> None:
     with torch.no_grad():
         torch.testing.assert_close(ours(FEATURES), theirs(FEATURES), atol=1e-5, rtol=1e-5)
         assert (ours.tokens(FEATURES) - plain).abs().max() > 0.1
+
+
+@pytest.mark.parametrize("family", ["wav2vec2", "hubert", "wavlm"])
+@pytest.mark.parametrize("pre_norm", [True, False])
+def test_pefts_lora_is_ours_on_models_of_waveforms_too(family: str, pre_norm: bool, tmp_path: Path) -> None:
+    cls = BACKBONES.load(family).cls
+    save_checkpoint(tmp_path, cls, pre_norm=pre_norm)
+    ours, theirs = cls.load(tmp_path, FRAMES), cls.load(tmp_path, FRAMES)
+    targets: Any = ("q", "k", "v", "o", "fc1", "fc2")
+    Lora(Lora.Config(rank=4, alpha=16, targets=targets)).attach(ours)
+    method_of("lora", r=4, lora_alpha=16, targets=targets).attach(theirs)
+    with torch.no_grad():
+        plain = ours.tokens(clips())
+        for layer in range(3):
+            for target in targets:
+                update: Any = ours.attachments[f"layer{layer}_{target}_lora"]
+                wrapped: Any = theirs.module_at(target, layer)
+                update.up.normal_(std=0.1)
+                wrapped.lora_A["default"].weight.copy_(update.down)
+                wrapped.lora_B["default"].weight.copy_(update.up)
+        found = ours.tokens(clips())
+        torch.testing.assert_close(found, theirs.tokens(clips()), atol=1e-5, rtol=1e-5, equal_nan=True)
+        assert (found - plain).nan_to_num().abs().max() > 0.01
+
+
+@pytest.mark.parametrize(
+    ("tuner", "settings"), [("lora", {"init_lora_weights": "eva"}), ("lora", {"use_qalora": True})]
+)
+def test_settings_that_would_not_do_what_they_say_are_refused(tuner: str, settings: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=next(iter(settings))):
+        method_of(tuner, **settings).check(Mini.describe(None).geometry)
 
 
 def test_targets_and_layers_are_the_projects_own_names() -> None:
