@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import torch
@@ -24,6 +25,8 @@ TOLERANCE = 1e-4
 def write_merged(folder: Path, model: TrainedModel) -> None:
     """Write ``config.json``, ``model.safetensors`` and ``head/`` into a folder. The model is used up.
 
+    With them go the other files that the backbone is read from, such as ``preprocessor_config.json``.
+
     The checkpoint is one at the run's input length. Raises UserError where the method cannot be merged.
     """
     backbone, features = model.backbone, model.config.spec.data.features
@@ -38,6 +41,9 @@ def write_merged(folder: Path, model: TrainedModel) -> None:
         raise UserError(f"--merge: backbone {model.config.backbone} is no model of transformers")
     with quiet_transformers():
         backbone.model.save_pretrained(folder)
+    for name in type(backbone).files:
+        if model.checkpoint is not None and name != "config.json" and (model.checkpoint / name).is_file():
+            shutil.copyfile(model.checkpoint / name, folder / name)
     _write_head(folder / HEAD, model)
     _check(folder, backbone, noise, before)
 
