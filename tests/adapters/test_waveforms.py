@@ -35,6 +35,9 @@ def test_exported_it_gives_the_runs_test_logits(pre_norm: bool, tmp_path: Path) 
     changes = {"methods": ("lora",), "backbone": str(backbone), "settings": SHORT}
     own = exported(ResultsTree(tmp_path / "results"), tmp_path / "out", **changes).predictions
     assert (tmp_path / "out" / "peft" / "adapter_config.json").is_file()
+    card = (tmp_path / "out" / "README.md").read_text()
+    assert "input: samples at 16 kHz mono, 16,240 at most, each clip normalised or not as the checkpoint" in card
+    assert "log-mel" not in card
     files = write_clips(trained(**changes)[1], own.test_ids.tolist(), tmp_path / "clips")
     model = load_model(tmp_path / "out", Needs(backbone=str(backbone)))
     answers = list(predict_files(model, [str(file) for file in files]))
