@@ -182,11 +182,12 @@ def base_model(
     What peft's ``PeftModel.from_pretrained`` puts an exported LoRA on.
     """
     from petl_bench.adapters.find import find_adapter
-    from petl_bench.adapters.model import Needs, bare_backbone
+    from petl_bench.adapters.model import Needs, backbone_source, bare_backbone
     from petl_bench.adapters.saved import read_config
 
-    config = read_config(find_adapter(str(adapter), Path(results)))
-    return bare_backbone(config, Needs(backbone, None, allow_pickle)).model
+    folder = find_adapter(str(adapter), Path(results))
+    config = read_config(folder)
+    return bare_backbone(backbone_source(folder, config, Needs(backbone, None, allow_pickle)), config).model
 
 
 def _listed(names: Sequence[str] | str) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""The README's commands are run as they stand there, but for fewer epochs, seeds and folds."""
+"""The README's commands are run as they stand there, but for fewer epochs and seeds."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.studies import Command
 
 README = (Path(__file__).parents[1] / "README.md").read_text("utf-8")
 COMMANDS = [line.partition(" #")[0].strip() for line in README.splitlines() if line.startswith("    petl-bench ")]
-QUICK = {"--epochs 10 --seeds 0-2": "--epochs 1 --folds 1 --executor in_process"}
+QUICK = {"--epochs 10 --seeds 0-2": "--epochs 1 --executor in_process"}
 
 
 def arguments(line: str) -> list[str]:

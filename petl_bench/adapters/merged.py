@@ -3,26 +3,30 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
 from transformers import PreTrainedModel
 
 from petl_bench.adapters.model import TrainedModel
 from petl_bench.backbones.base import Backbone
 from petl_bench.backbones.folder import quiet_transformers
 from petl_bench.backbones.resolve import resolve
-from petl_bench.errors import UserError
-from petl_bench.files import write_durably
+from petl_bench.errors import UserError, one_line
+from petl_bench.files import read_text, write_durably
 
-HEAD = "head"
+HEAD, HEAD_TENSORS = "head", "head.safetensors"
 TOLERANCE = 1e-4
 """Of logits, as parts of the largest: folding an update into weights rounds otherwise."""
 
 
 def write_merged(folder: Path, model: TrainedModel) -> None:
     """Write ``config.json``, ``model.safetensors`` and ``head/`` into a folder. The model is used up.
+
+    With them go the other files that the backbone is read from, such as ``preprocessor_config.json``.
 
     The checkpoint is one at the run's input length. Raises UserError where the method cannot be merged.
     """
@@ -38,8 +42,30 @@ def write_merged(folder: Path, model: TrainedModel) -> None:
         raise UserError(f"--merge: backbone {model.config.backbone} is no model of transformers")
     with quiet_transformers():
         backbone.model.save_pretrained(folder)
+    for name in type(backbone).files:
+        if model.checkpoint is not None and name != "config.json" and (model.checkpoint / name).is_file():
+            shutil.copyfile(model.checkpoint / name, folder / name)
     _write_head(folder / HEAD, model)
     _check(folder, backbone, noise, before)
+
+
+def is_merged(folder: Path) -> bool:
+    """Whether a folder is a merged checkpoint with its head, readable or not."""
+    return (folder / HEAD / HEAD_TENSORS).is_file() and (folder / "config.json").is_file()
+
+
+def check_merged(folder: Path) -> None:
+    """Raise UserError where a merged checkpoint, or its head, cannot be loaded."""
+    source = resolve(str(folder))
+    try:
+        said = json.loads(read_text(folder / HEAD / "config.json"))
+        frames, classes = said["features"]["frames"], len(said["class_names"])
+        shape = tuple(load_file(folder / HEAD / HEAD_TENSORS)["weight"].shape)
+    except (ValueError, KeyError, TypeError, SafetensorError) as error:
+        raise UserError(f"{folder / HEAD}: not the head of a merged checkpoint: {one_line(error)}") from error
+    if shape != (wanted := (classes, source.description.geometry.hidden_size)):
+        raise UserError(f"{folder / HEAD}: weight is {shape}, the checkpoint and its classes want {wanted}")
+    source.cls.load(source.folder, frames)
 
 
 def _write_head(folder: Path, model: TrainedModel) -> None:
@@ -47,7 +73,7 @@ def _write_head(folder: Path, model: TrainedModel) -> None:
     config, head = model.config, model.backbone.head
     assert head is not None
     folder.mkdir()
-    save_file({name: tensor.detach().cpu() for name, tensor in head.state_dict().items()}, folder / "head.safetensors")
+    save_file({name: tensor.detach().cpu() for name, tensor in head.state_dict().items()}, folder / HEAD_TENSORS)
     said = {
         "class_names": list(config.class_names),
         "pooled_tokens": config.pooled_tokens,

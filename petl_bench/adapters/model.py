@@ -8,9 +8,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from petl_bench.adapters.find import backbone_of_run
 from petl_bench.adapters.saved import AdapterConfig, SavedAdapter, read_adapter
 from petl_bench.backbones.base import Backbone
-from petl_bench.backbones.resolve import resolve
+from petl_bench.backbones.resolve import BackboneSource, resolve
 from petl_bench.benchmarks.features import normalised
 from petl_bench.errors import AbsentError, UserError
 from petl_bench.methods.base import Method
@@ -42,6 +43,8 @@ class TrainedModel:
     method: Method
     backbone: Backbone
     device: torch.device
+    checkpoint: Path | None
+    """Folder of the bare backbone's files; a bundled one has none."""
 
     @torch.inference_mode()
     def logits(self, mel: Tensor) -> Tensor:
@@ -63,20 +66,22 @@ def load_model(folder: Path, needs: Needs | None = None) -> TrainedModel:
     """
     needs = needs or Needs()
     adapter = read_adapter(folder)
-    backbone = bare_backbone(adapter.config, needs)
+    source = backbone_source(folder, adapter.config, needs)
+    backbone = bare_backbone(source, adapter.config)
     method = attached(_planned(adapter.config, needs), backbone)
     _restore(backbone, adapter, folder)
     device = torch.device(needs.device)
     backbone.to(device).eval()
-    return TrainedModel(adapter.config, method, backbone, device)
+    return TrainedModel(adapter.config, method, backbone, device, source.folder)
 
 
-def bare_backbone(config: AdapterConfig, needs: Needs) -> Backbone:
-    """The backbone that an adapter was trained on, for inputs of the run's length.
+def backbone_source(folder: Path, config: AdapterConfig, needs: Needs) -> BackboneSource:
+    """Where the backbone is that the adapter in a folder was trained on.
 
-    Raises UserError where it is not here, or is another one.
+    As the user says, else in the folder that the adapter's run had it from, else by its name. Raises UserError where it
+    is not here, or is another one.
     """
-    name = needs.backbone or config.backbone
+    name = needs.backbone or backbone_of_run(folder) or config.backbone
     try:
         source = resolve(name, needs.allow_pickle)
     except UserError as error:
@@ -89,6 +94,11 @@ def bare_backbone(config: AdapterConfig, needs: Needs) -> Backbone:
             f"backbone {name} has the fingerprint {found}, the adapter was trained on {config.backbone} with "
             f"{wanted}: give that very checkpoint with --backbone"
         )
+    return source
+
+
+def bare_backbone(source: BackboneSource, config: AdapterConfig) -> Backbone:
+    """The backbone as it was before an adapter's run, for inputs of the run's length."""
     spec = config.spec
     return source.cls.load(source.folder, spec.data.features.frames, spec.switches.position_embeddings)
 

@@ -7,6 +7,7 @@ from huggingface_hub import EvalResult, ModelCardData
 from petl_bench.adapters.saved import AdapterConfig
 from petl_bench.leaderboard.pages import escaped, percent
 from petl_bench.records import RunRecord, slug
+from petl_bench.runspec import WaveformFeatures
 from petl_bench.switches import describe_switches, profile_of
 
 METRICS = {"accuracy": "accuracy", "balanced_accuracy": "balanced_accuracy", "macro_f1": "f1"}
@@ -20,7 +21,7 @@ def model_card(record: RunRecord, config: AdapterConfig, *, merged: bool, with_p
     spec, scores = record.spec, record.train_info.metrics["test"]
     metadata = _metadata(record, config, merged=merged, with_peft=with_peft).to_yaml()
     roles = ", ".join(f"{number:,} {role}" for role, number in record.train_info.parameters.items() if number)
-    training, features = spec.training, spec.data.features
+    training = spec.training
     profile = profile_of(spec.switches)
     unlike = describe_switches(spec.switches)
     switches = profile + (f" ({unlike})" if unlike else "")
@@ -42,9 +43,7 @@ def model_card(record: RunRecord, config: AdapterConfig, *, merged: bool, with_p
         f"{record.train_info.num_total_params:,} in the backbone",
         f"- recipe: tested at epoch {record.train_info.tested_epoch} of {training.epochs}, batch "
         f"{training.batch_size}, learning rate {training.optimizer.lr:g}, {training.precision}; profile {switches}",
-        f"- input: 16 kHz mono, Kaldi log-mel, {features.frames} frames of 10 ms and {features.bins} bins, "
-        f"mean {config.normalisation.mean:.7g} taken away, divided by {config.normalisation.scale:.7g}; longer sounds "
-        "are cut to their beginning",
+        f"- input: {_input(config)}; longer sounds are cut to their beginning",
         f"- head: a linear map of the mean of {_pooled(config)}",
         f"- backbone: {escaped(config.backbone)}, fingerprint `{spec.backbone}`",
         "",
@@ -83,6 +82,19 @@ def _which(record: RunRecord) -> str:
     limit = record.meta_info.dataset_info["limit"]
     partial = f", at most {limit} clips per class and fold" if limit else ""
     return f"fold {spec.fold} of {folds}, seed {spec.seed}{partial}"
+
+
+def _input(config: AdapterConfig) -> str:
+    features, normalisation = config.spec.data.features, config.normalisation
+    if isinstance(features, WaveformFeatures):
+        return (
+            f"samples at 16 kHz mono, {features.shape[0]:,} at most, each clip normalised or not as the checkpoint's "
+            "preprocessor_config.json says"
+        )
+    return (
+        f"16 kHz mono, Kaldi log-mel, {features.frames} frames of 10 ms and {features.bins} bins, mean "
+        f"{normalisation.mean:.7g} taken away, divided by {normalisation.scale:.7g}"
+    )
 
 
 def _pooled(config: AdapterConfig) -> str:

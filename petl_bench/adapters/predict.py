@@ -69,5 +69,6 @@ def _hear(model: TrainedModel, path: Path) -> tuple[Tensor | None, tuple[str, ..
     except UserError as error:
         return None, (str(error),)
     longer = f"longer than {features.frames * SHIFT / RATE:g} s: only its beginning was heard"
-    notes = [text for text, holds in ((longer, heard.longer), ("silent", heard.silent)) if holds]
+    silent = "the part that was heard is silent" if heard.longer else "silent"
+    notes = [text for text, holds in ((longer, heard.longer), (silent, heard.silent)) if holds]
     return framed(heard.waveform[None], features), tuple(notes)

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from pydantic import ConfigDict, NonNegativeInt, PositiveFloat, ValidationError, model_validator
 from safetensors.numpy import load, save
 
+from petl_bench.errors import UserError
 from petl_bench.files import flush, write_durably
 from petl_bench.records import DamagedError, NewerRecordError, Part, content_of
 from petl_bench.runspec import RunSpec
@@ -94,6 +95,8 @@ def read_adapter(folder: Path) -> SavedAdapter:
     path = folder / TENSORS
     said = _said(folder / CONFIG)
     config = _config(folder / CONFIG, said)
+    if not path.exists():
+        raise DamagedError(f"{folder}: the adapter is damaged: {CONFIG} is there, {TENSORS} is not")
     data = content_of(path)
     try:
         tensors = load(data)
@@ -105,8 +108,13 @@ def read_adapter(folder: Path) -> SavedAdapter:
 
 
 def is_adapter(folder: Path) -> bool:
-    """Whether a folder is one of an adapter, readable or not."""
-    return (folder / TENSORS).exists()
+    """Whether a folder is one of an adapter, readable or not: its tensors or its configuration are there."""
+    if (folder / TENSORS).exists():
+        return True
+    try:
+        return SEAL in _said(folder / CONFIG)
+    except UserError:
+        return False
 
 
 def _said(path: Path) -> dict[str, Any]:

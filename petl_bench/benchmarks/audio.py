@@ -55,6 +55,9 @@ def read_audio(path: Path, seconds: float | None = None) -> tuple[npt.NDArray[np
             return kept.T, file.samplerate
     except soundfile.LibsndfileError as error:
         raise UserError(f"{path} cannot be decoded: {error.error_string or 'its header says too little'}") from error
+    except UnicodeEncodeError as error:
+        name = str(path).encode("utf-8", "backslashreplace").decode("utf-8")
+        raise UserError(f"{name}: a name that is not UTF-8 text cannot be opened: rename the file") from error
     except TypeError as error:  # soundfile asks for the rate of what is called .raw
         raise UserError(f"{path} has no header: convert it to WAV or FLAC") from error
     except OSError as error:

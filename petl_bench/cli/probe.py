@@ -70,7 +70,7 @@ def probe(
     from petl_bench.leaderboard.figures.style import save
     from petl_bench.probing.figure import curve
     from petl_bench.probing.probe import probe as run_probe
-    from petl_bench.probing.study import study_text
+    from petl_bench.probing.study import Subject, study_text
     from petl_bench.records import slug
     from petl_bench.workbench import Workbench, opening_of
 
@@ -87,6 +87,8 @@ def probe(
             plan, workbench, lambda done, total: status.update(f"heads: {done} of {total} folds and seeds")
         )
     chosen = found.most_useful(layers, by)
+    rotates = choice.card.protocol.folds
+    subject = Subject(method, dataset, choice.card.backbone, workbench.subject.geometry, rotates)
 
     name = slug(f"{found.benchmark}-{found.backbone}")
     folder = results.expanduser() / "probes" / name
@@ -96,7 +98,7 @@ def probe(
         folder.mkdir(parents=True, exist_ok=True)
         write_atomically(folder / "probe.json", (found.model_dump_json(indent=2) + "\n").encode())
         write_atomically(card, card_text(confined, found, chosen, by).encode())
-        write_atomically(study, study_text(confined, method, found, chosen, by).encode())
+        write_atomically(study, study_text(confined, subject, found, chosen, by).encode())
         figures = save(curve(found, chosen), folder, "probe")
     if as_json:
         print(found.model_dump_json(indent=2))
@@ -124,15 +126,20 @@ def probe(
         lambda row: str(row["layer"]),
         "layer",
     )
-    note("*: chosen on validation clips, every one of which is a test clip of another fold where there are folds")
-    for line in [*choice.notes, *workbench.notes()]:
+    every = ", every one of which is a test clip of another fold" if rotates > 1 else ""
+    headline = choice.card.metric.replace("_", " ")
+    by_accuracy = f"the headline metric of {found.benchmark} is {headline}; a probe goes by accuracy"
+    notes = [f"*: chosen on validation clips{every}", *([by_accuracy] if headline != "accuracy" else [])]
+    for line in [*notes, *choice.notes, *workbench.notes()]:
         note(line)
     for path in (*figures, folder / "probe.json", card, study):
         print(path)
-    data = "" if data_dir is None else f" --data-dir {shlex.quote(str(data_dir))}"
+    given = {"--data-dir": data_dir, "--folds": folds, "--epochs": epochs, "--limit": limit}
+    again = "".join(f" {option} {shlex.quote(str(value))}" for option, value in given.items() if value is not None)
+    again += " --allow-pickle" * allow_pickle + results_flag(results)
     on = "" if backbone is None else f" --backbone {shlex.quote(backbone)}"
     next_step(
-        f"petl-bench run --methods {shlex.quote(f'{method},{card}')} --dataset {shlex.quote(dataset)}{on}{data}"
-        f"{results_flag(results)} --seeds {seeds}",
-        f"petl-bench sweep {shlex.quote(str(study))} --plan{data}{results_flag(results)}",
+        f"petl-bench run --methods {shlex.quote(f'{method},{card}')} --dataset {shlex.quote(dataset)}{on}{again}"
+        f" --seeds {seeds}",
+        f"petl-bench sweep {shlex.quote(str(study))} --plan{again}",
     )

@@ -56,6 +56,13 @@ def _checked_folder(folder: Path) -> list[tuple[Path, list[str]]]:
         return [(folder, problems_of_run(folder))]
     if is_adapter(folder):
         return [(folder, _problems(partial(read_adapter, folder)))]
+    if (folder / "adapter_config.json").is_file():
+        return [(folder, [f"{folder}: the layout of peft, which says nothing of damage; validate {folder.parent}"])]
+    if (folder / "head").is_dir():
+        from petl_bench.adapters.merged import check_merged, is_merged
+
+        if is_merged(folder):
+            return [(folder, _problems(partial(check_merged, folder)))]
     found = problems_of(ResultsTree(folder))
     return found or [(folder, [f"{folder}: no run and no adapter in it"])]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,6 +9,7 @@ from petl_bench.cards import Optimizer
 from petl_bench.errors import UserError
 from petl_bench.lookup import MethodChoice
 from petl_bench.probing.probe import CRITERIA, Criterion, Probe
+from petl_bench.probing.toml import comment, toml
 from petl_bench.settings import settings_of_card
 
 
@@ -23,26 +23,41 @@ def layer_setting(method: MethodChoice) -> str:
     raise UserError(f"--method {method.name}: it has no layers to choose; conformer, bottleneck and lora have")
 
 
+def criterion(by: Criterion, count: int) -> str:
+    """What so many layers were chosen for, as goes on from "layers"."""
+    return (
+        CRITERIA[by]
+        if count > 1
+        else CRITERIA[by]
+        .replace("outputs", "output")
+        .replace("separate", "separates")
+        .replace("their inputs do", "its input does")
+    )
+
+
 def card_text(method: MethodChoice, found: Probe, layers: Sequence[int], by: Criterion) -> str:
     """A card of the method as it would be run on the probe's benchmark and backbone, in these layers."""
     said = settings_of_card(method.card, found.benchmark, found.backbone)
     recipe = {**method.card.optimizer.model_dump(mode="json", exclude_unset=True), **_of(said, optimizer=True)}
     hyperparameters = {**_of(said, optimizer=False), layer_setting(method): list(layers)}
     code = method.code if method.code.endswith(".py") or ".py:" in method.code else method.implementation.name
+    plural = "layers" if len(layers) > 1 else "layer"
     named = ", ".join(map(str, layers))
     lines = [
-        f"# Code: {_code_file(method)}",
-        f"# Layers {CRITERIA[by]}, by a linear probe of {found.backbone}",
-        f"# on the validation clips of {found.benchmark}: seeds {_listed(found.seeds)}, folds {_listed(found.folds)}.",
-        f"implementation = {json.dumps(code)}",
-        f"title = {json.dumps(f'{method.card.title}, layers {named} alone')}",
-        *([f"paper = {json.dumps(method.card.paper)}"] if method.card.paper else []),
+        comment(f"Code: {_code_file(method)}"),
+        comment(f"Layer{'s' * (len(layers) > 1)} {criterion(by, len(layers))}, by a linear probe of {found.backbone}"),
+        comment(
+            f"on the validation clips of {found.benchmark}: seeds {_listed(found.seeds)}, folds {_listed(found.folds)}."
+        ),
+        f"implementation = {toml(code)}",
+        f"title = {toml(f'{method.card.title}, {plural} {named} alone')}",
+        *([f"paper = {toml(method.card.paper)}"] if method.card.paper else []),
         "",
         "[hyperparameters]",
-        *(f"{key} = {_value(value)}" for key, value in hyperparameters.items()),
+        *(f"{key} = {toml(value)}" for key, value in hyperparameters.items()),
     ]
     if recipe:
-        lines += ["", "[optimizer]", *(f"{key} = {_value(value)}" for key, value in recipe.items())]
+        lines += ["", "[optimizer]", *(f"{key} = {toml(value)}" for key, value in recipe.items())]
     return "\n".join(lines) + "\n"
 
 
@@ -54,11 +69,6 @@ def _of(said: dict[str, Any], *, optimizer: bool) -> dict[str, Any]:
 def _code_file(method: MethodChoice) -> str:
     module: str = method.implementation.cls.__module__
     return f"{module.replace('.', '/')}.py" if module.startswith("petl_bench.") else method.code.partition(":")[0]
-
-
-def _value(value: Any) -> str:
-    """Numbers, words, switches and lists of them are written in TOML as in JSON."""
-    return json.dumps(value)
 
 
 def _listed(numbers: Sequence[int]) -> str:

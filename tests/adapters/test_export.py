@@ -100,6 +100,31 @@ def test_what_is_merged_is_a_plain_checkpoint_with_the_runs_logits(tmp_path: Pat
     assert source.description.fingerprint != run.record.spec.backbone
 
 
+def test_what_is_exported_can_be_validated(tmp_path: Path, lora: tuple[FinishedRun, Path], command: Command) -> None:
+    export_run(lora[1], tmp_path / "out")
+    export_run(lora[1], tmp_path / "merged", merge=True)
+    assert command("validate", str(tmp_path / "out"), str(tmp_path / "merged"))[0] == 0
+    code, out, _ = command("validate", str(tmp_path / "out" / "peft"))
+    assert code == 2
+    assert f"the layout of peft, which says nothing of damage; validate {tmp_path / 'out'}" in out
+    (tmp_path / "merged" / "head" / "head.safetensors").write_bytes(b"damaged")
+    code, out, _ = command("validate", str(tmp_path / "merged"))
+    assert (code, out.count("\n")) == (2, 1)
+    assert "not the head of a merged checkpoint" in out
+
+
+def test_a_backbone_that_cannot_be_read_is_not_called_a_folder_that_cannot_be_written(
+    lora: tuple[FinishedRun, Path], command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*arguments: object, **named: object) -> None:
+        raise PermissionError(13, "Permission denied", "model.safetensors")
+
+    monkeypatch.setattr("petl_bench.adapters.model.resolve", fails)
+    code, _, err = command("export", str(lora[1]), "--to", "new")
+    assert (code, err) == (2, "petl-bench: model.safetensors cannot be read: Permission denied\n")
+    assert not Path("new").exists()
+
+
 def test_a_merged_checkpoint_is_a_backbone_for_further_runs(tmp_path: Path, lora: tuple[FinishedRun, Path]) -> None:
     export_run(lora[1], tmp_path / "merged", merge=True)
     again = trained(methods=("linear",), backbone=str(tmp_path / "merged"))[0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -72,12 +73,28 @@ def test_files_are_heard_alone_whatever_is_beside_them(out: Path, clip: Path, tm
     assert isinstance(long, FilePrediction)
     assert (plain.notes, short.notes) == ((), ())
     assert long.notes == ("longer than 1 s: only its beginning was heard",)
+    soundfile.write(tmp_path / "late.wav", np.r_[np.zeros(20_000), samples], 16_000, subtype="FLOAT")
+    (late,) = predict_files(load_model(out), [tmp_path / "late.wav"])
+    assert isinstance(late, FilePrediction)
+    assert late.notes[1] == "the part that was heard is silent"
     (alone,) = predict_files(load_model(out), [tmp_path / "short.wav"])
     assert isinstance(alone, FilePrediction)
     np.testing.assert_allclose(alone.logits, short.logits, atol=1e-5)
     reasons = [answer.reason for answer in (broken, click, absent) if isinstance(answer, Unread)]
     assert [reason.startswith(str(file)) for reason, file in zip(reasons, files[2:5], strict=True)] == [True] * 3
     assert "lasts 6 ms: at least one window of 25 ms is needed" in reasons[1]
+
+
+def test_a_name_that_is_not_utf_8_is_one_line_and_the_others_are_classified(
+    out: Path, clip: Path, tmp_path: Path, command: Command
+) -> None:
+    odd = tmp_path / os.fsdecode(b"d\xe9j\xe0.wav")
+    odd.write_bytes(clip.read_bytes())
+    code, text, err = command("predict", str(out), str(odd), str(clip), "--top", "1", "--json")
+    assert code == 2
+    assert err.count("\n") == 1
+    assert "d\\udce9j\\udce0.wav: a name that is not UTF-8 text cannot be opened: rename the file" in err
+    assert [found["file"] for found in json.loads(text)] == [str(clip)]
 
 
 def test_classes_are_ranked_by_softmax() -> None:
@@ -112,6 +129,12 @@ def test_a_run_is_named_by_its_folder_or_the_beginning_of_its_key(tmp_path: Path
         for given in (str(folder), str(folder / "adapter"), run.record.run_info.run_key[:6])
     }
     assert len(answers) == 1
+
+    (folder / "adapter" / "adapter.safetensors").unlink()
+    for given in (folder, folder / "adapter"):
+        code, _, err = command("predict", str(given), str(clip))
+        assert (code, err.count("\n")) == (2, 1)
+        assert "adapter: the adapter is damaged: config.json is there, adapter.safetensors is not" in err
 
     without = filed(ResultsTree(tmp_path / "bare"), FinishedRun(run.record, run.epochs, run.predictions))
     code, _, err = command("predict", str(without), str(clip))

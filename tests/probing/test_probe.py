@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
+import tomllib
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,15 +18,18 @@ from petl_bench.backbones.mini import Mini
 from petl_bench.backbones.wav2vec2 import Wav2Vec2
 from petl_bench.backbones.waveform import Waveform
 from petl_bench.backbones.wavlm import WavLM
+from petl_bench.card_files import find_card
 from petl_bench.errors import UserError
 from petl_bench.lookup import find_method
+from petl_bench.methods.placement import select_layers
 from petl_bench.plan import choose
 from petl_bench.probing.card import card_text, layer_setting
 from petl_bench.probing.figure import curve
 from petl_bench.probing.heads import improved, train_heads
 from petl_bench.probing.probe import Depth, Probe, probe
 from petl_bench.probing.states import pooled_by_depth
-from petl_bench.probing.study import study_text
+from petl_bench.probing.study import Subject, study_text
+from petl_bench.settings import resolve_settings
 from petl_bench.sweeps.card import SweepCard
 from tests.backbones.waveforms import FRAMES, clips, save_checkpoint
 from tests.studies import TINY, Command, plan_of
@@ -35,6 +41,10 @@ def found(validation: list[float]) -> Probe:
         for at, score in enumerate(validation)
     )
     return Probe(benchmark="synthetic", backbone="mini", seeds=(0,), folds=(1, 2), epochs=5, lr=1e-3, depths=depths)
+
+
+def subject(method: str, folds: int = 5) -> Subject:
+    return Subject(method, "synthetic", "mini", Mini.load(None, 100).geometry, folds)
 
 
 def test_states_by_depth_are_what_the_layers_give_one_by_one() -> None:
@@ -134,13 +144,92 @@ def test_its_cards_can_be_read_and_planned(name: str, tmp_path: Path) -> None:
         k: v for k, v in whole.items() if k not in ("placement", "layers")
     }
     assert choice.methods[0].name == f"{name}_probed"
-    study.write_text(study_text(method, name, result, (1, 2, 3), "accuracy"))
-    import tomllib
-
+    study.write_text(study_text(method, subject(name), result, (1, 2, 4), "accuracy"))
     sweep = SweepCard.model_validate(tomllib.loads(study.read_text()))
     assert [arm.partition(":")[0] for arm in sweep.arms] == [
         "probe", "first 3", "last 3", "random", "random", "all", "all, as many parameters",
     ]  # fmt: skip
+
+
+def arms_of(text: str) -> SweepCard:
+    return SweepCard.model_validate(tomllib.loads(text))
+
+
+@pytest.mark.parametrize("name", ["conformer", "bottleneck", "lora"])
+@pytest.mark.parametrize("layers", [(2,), (1, 2, 4), (0, 1, 2, 4, 5)])
+def test_all_layers_with_as_many_parameters_have_about_as_many(name: str, layers: tuple[int, ...]) -> None:
+    """Counted on the models themselves; where nothing is near, there is no such arm and a note says so."""
+    result, method = found([0.1, 0.5, 0.7, 0.8, 0.6, 0.65, 0.6]), find_method(name)
+    card = arms_of(study_text(method, subject(name), result, layers, "accuracy"))
+    probed = next(arm for arm in card.arms if arm.startswith("probe"))
+    backbone, counts = Mini.load(None, 100), {}
+    for arm, settings in card.arms.items():
+        config = resolve_settings(method, "synthetic", "mini", settings)[0]
+        method.implementation.cls(config).attach(backbone)
+        counts[arm] = backbone.parameters_by_role()["adapter"]
+        backbone = Mini.load(None, 100)
+    if "all, as many parameters" in counts:
+        assert abs(counts["all, as many parameters"] - counts[probed]) <= 0.25 * counts[probed]
+        assert f"{counts['all, as many parameters']:,} of adapters in all layers" in card.notes[0]
+        assert f"{counts[probed]:,};" in card.notes[0]
+    else:
+        assert "no arm has all layers with as many adapter parameters" in card.notes[0]
+        assert f"{counts[probed]:,}, the nearest count" in card.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("layers", "wanted"),
+    [
+        ((3, 4, 5), ["probe", "first 3", "random", "random", "all"]),
+        ((0,), ["probe", "last", "random", "random", "all"]),
+        ((0, 1, 2, 3, 4, 5), ["probe"]),
+    ],
+)
+def test_no_layers_stand_twice(layers: tuple[int, ...], wanted: list[str]) -> None:
+    result = found([0.1, 0.5, 0.7, 0.8, 0.6, 0.65, 0.6])
+    card = arms_of(study_text(find_method("lora"), subject("lora"), result, layers, "accuracy"))
+    arms = {arm: settings["layers"] for arm, settings in card.arms.items() if "as many" not in arm}
+    assert [arm.partition(":")[0] for arm in arms] == wanted
+    selected = [select_layers(at if isinstance(at, str) else tuple(at), 6) for at in arms.values()]
+    assert len(set(selected)) == len(selected)
+
+
+def test_a_single_layer_and_a_single_split_are_spoken_of_as_such() -> None:
+    result = found([0.1, 0.5, 0.7, 0.8, 0.6, 0.65, 0.6])
+    one = study_text(find_method("lora"), subject("lora", folds=1), result, (2,), "gain")
+    assert "Is the layer whose output separates the classes better than its input does, by most the one?" in one
+    assert "other folds" not in one
+    assert "other folds" in study_text(find_method("lora"), subject("lora"), result, (2,), "gain")
+
+
+def test_names_of_any_kind_can_be_read_back() -> None:
+    odd = 'a "quoted" \N{DOG} \x7f\n\\name'
+    result = found([0.1, 0.5, 0.7]).model_copy(update={"backbone": odd, "benchmark": odd})
+    method = find_method("lora")
+    method = replace(method, card=method.card.model_copy(update={"title": odd}))
+    assert tomllib.loads(card_text(method, result, (1,), "gain"))["title"] == f"{odd}, layer 1 alone"
+    read = tomllib.loads(study_text(method, replace(subject("lora"), backbone=odd, dataset=odd), result, (1,), "gain"))
+    assert (read["backbone"], read["benchmarks"]) == (odd, [odd])
+
+
+def test_a_study_of_a_card_and_a_backbone_given_by_path_is_run_from_anywhere(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save_checkpoint(tmp_path / "checkpoint", Wav2Vec2, pre_norm=True)
+    (tmp_path / "mine.toml").write_text(find_card("benchmarks", "synthetic").path.read_text())
+    monkeypatch.chdir(tmp_path)
+    arguments = ["--dataset", "mine.toml", "--backbone", "checkpoint", "--limit", "2", "--epochs", "1"]
+    code, out, err = command("probe", *arguments, "--method", "lora", "--layers", "2", "--folds", "1-2")
+    assert code == 0, err
+    run, sweep = (shlex.split(line)[1:] for line in re.findall(r"petl-bench (?:run|sweep) .*", out))
+    for line in (run, sweep):
+        for option, value in (("--folds", "1-2"), ("--epochs", "1"), ("--limit", "2")):
+            assert line[line.index(option) + 1] == value
+    study = tmp_path / "results" / "probes" / "mine-checkpoint" / "probed_layers.toml"
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    code, out, err = command("sweep", str(study), "--plan", "--limit", "2", "--folds", "1")
+    assert code == 0, err
 
 
 def test_a_method_without_layers_is_refused() -> None:
