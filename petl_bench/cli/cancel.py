@@ -22,14 +22,14 @@ def cancel(
     What is recorded stays; a run that is under way goes on from its checkpoint when it is submitted again.
     """
     from petl_bench.cluster import queue
-    from petl_bench.cluster.submission import submissions
+    from petl_bench.cluster.submission import submissions, written_down
 
     root = results.expanduser()
-    tasks = [(number, submission.name) for _, submission in submissions(root) for number in submission.numbers]
+    known = queue.tasks_of_user() if any(written_down(root)) else {}
+    tasks = [(number, submission.name) for _, submission in submissions(root, known) for number in submission.numbers]
     for job in jobs or []:
         if not any(job in (number, number.partition("_")[0]) for number, _ in tasks):
             raise UserError(f"cancel {job}: no job or task of {root}; petl-bench status shows them")
-    known = queue.tasks_of_user() if tasks else {}
     doomed = [
         number
         for number, name in tasks

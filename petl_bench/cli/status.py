@@ -18,15 +18,15 @@ def status(
     """Show jobs that were submitted with --executor slurm: their tasks, and how many of their runs are recorded."""
     from petl_bench.cluster.queue import tasks_of_user
     from petl_bench.cluster.status import headline, task_statuses
-    from petl_bench.cluster.submission import submissions
+    from petl_bench.cluster.submission import submissions, written_down
     from petl_bench.results import ResultsTree
 
     tree = ResultsTree(results.expanduser())
-    known = list(submissions(tree.root))
-    if not known:
+    if not any(written_down(tree.root)):
         print(f"nothing was submitted for {tree.root} from this account and cache folder")
         return
     queue = tasks_of_user()
+    known = list(submissions(tree.root, queue))
     shown, lost, living = 0, 0, 0
     for folder, submission in known:
         tasks = task_statuses(folder, submission, tree, queue)

@@ -10,36 +10,66 @@ from pydantic import AfterValidator, BeforeValidator, Field, PositiveInt, model_
 
 from petl_bench.card_files import check, read_toml
 from petl_bench.cards import Card
+from petl_bench.cluster.environment import FIELDS, OWN
 from petl_bench.errors import UserError
 
 USUAL = Path("slurm.toml")
 
 
+def _no_truth(value: Any) -> Any:
+    if isinstance(value, bool):
+        raise ValueError("give a number")
+    return value
+
+
 def _minutes(value: Any) -> Any:
-    """Minutes of ``90``, ``"01:30:00"`` or ``"2-12:00:00"``; seconds are rounded up."""
+    """Minutes of a time as sbatch reads it (sbatch(1), --time); seconds are rounded up."""
     if not isinstance(value, str):
-        return value
-    if value.isdigit():
-        return int(value)
-    match = re.fullmatch(r"(?:(\d{1,3})-)?(\d{1,3}):([0-5]?\d)(?::([0-5]?\d))?", value.strip())
+        return _no_truth(value)
+    match = re.fullmatch(r"(?:(\d{1,3})-)?(\d{1,6})(?::(\d{1,4}))?(?::(\d{1,4}))?", value.strip())
     if match is None:
-        raise ValueError("give minutes, as 90, or HH:MM:SS or D-HH:MM:SS")
-    days, hours, minutes, seconds = (int(part or 0) for part in match.groups())
-    return (days * 24 + hours) * 60 + minutes + (seconds > 0)
+        raise ValueError("give minutes, as 90, or MM:SS, HH:MM:SS, D-HH, D-HH:MM or D-HH:MM:SS")
+    days, *parts = (int(part) if part else None for part in match.groups())
+    given = [part for part in parts if part is not None]
+    if days is not None:
+        hours, minutes, seconds = [*given, 0, 0][:3]
+    elif len(given) == 3:
+        hours, minutes, seconds = given
+    else:
+        hours, minutes, seconds = [0, *given, 0][:3]
+    return ((days or 0) * 24 + hours) * 60 + minutes + -(-seconds // 60)
 
 
 def _size(value: str) -> str:
-    if not re.fullmatch(r"\d+[KMGT]?B?|", value):
-        raise ValueError("give a size, as 16G")
-    return value
+    """A size as sbatch reads it (sbatch(1), --mem), its unit in upper case."""
+    if not re.fullmatch(r"(\d+([KMGT]B?)?)?", value, re.IGNORECASE):
+        raise ValueError("give a whole number and its unit, K, M, G or T, as 16G")
+    return value.upper()
+
+
+def _others(extra: dict[str, Any]) -> dict[str, Any]:
+    """Options that are left to the profile: sbatch takes long options by their beginning too."""
+    for key in extra:
+        option = key.replace("_", "-")
+        if not re.fullmatch(r"[a-z][a-z0-9-]+", option):
+            raise ValueError(f"'{key}' is no option of sbatch: give its long name, without dashes before it")
+        for own in [*FIELDS, *OWN]:
+            if own.startswith(option) and option != "gpus":
+                instead = f"say {FIELDS[own][0]} = ... in its place" if own in FIELDS else "the executor sets it itself"
+                raise ValueError(f"'{key}' cannot be set here: {instead}")
+    return extra
+
+
+Count = Annotated[PositiveInt, BeforeValidator(_no_truth)]
 
 
 class SlurmProfile(Card):
     """What every array task asks for. Empty: the cluster's default.
 
-    time: minutes, or HH:MM:SS. memory: of a task, as ``"16G"``. gpus: a number, or ``"a100:1"``. array_parallelism:
-    tasks that run at a time. setup: lines of shell before the runs. grace: seconds before the time limit at which runs
-    are asked to leave. extra: further options of sbatch, without dashes.
+    time: as SLURM reads it: minutes, MM:SS, HH:MM:SS, D-HH, D-HH:MM or D-HH:MM:SS. memory: of a task, as ``"16G"``.
+    gpus: a number, or ``"a100:1"``. array_parallelism: tasks that run at a time. setup: lines of shell before the runs.
+    grace: seconds before the time limit at which runs are asked to leave. extra: further options of sbatch, without
+    dashes before them, that are not said here or by the executor.
     """
 
     partition: str = ""
@@ -48,13 +78,15 @@ class SlurmProfile(Card):
     constraint: str = ""
     time: Annotated[PositiveInt, BeforeValidator(_minutes)] = 60
     memory: Annotated[str, AfterValidator(_size)] = ""
-    cpus: PositiveInt = 2
-    gpus: Annotated[int, Field(ge=0)] | Annotated[str, Field(pattern=r"^[\w.-]+(:\d+)?$")] = 0
-    array_parallelism: PositiveInt = 100
-    runs_per_task: PositiveInt = 1
+    cpus: Count = 2
+    gpus: Annotated[
+        Annotated[int, Field(ge=0)] | Annotated[str, Field(pattern=r"^[\w.-]+(:\d+)?$")], BeforeValidator(_no_truth)
+    ] = 0
+    array_parallelism: Count = 100
+    runs_per_task: Count = 1
     setup: tuple[str, ...] = ()
-    grace: Annotated[int, Field(ge=1)] = 120
-    extra: dict[str, str | int | bool] = {}
+    grace: Count = 120
+    extra: Annotated[dict[str, str | int | bool], AfterValidator(_others)] = {}
 
     @model_validator(mode="after")
     def _leaves_in_time(self) -> SlurmProfile:

@@ -12,6 +12,7 @@ import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from petl_bench.cluster.environment import for_asking
 from petl_bench.errors import UserError
 
 ENDED = frozenset(
@@ -72,7 +73,9 @@ def cancel(numbers: Sequence[str]) -> None:
 def _ask(command: list[str]) -> str:
     require(command[0])
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=ASKING_SECONDS, check=False)
+        done = subprocess.run(
+            command, env=for_asking(), capture_output=True, text=True, timeout=ASKING_SECONDS, check=False
+        )
     except subprocess.TimeoutExpired as error:
         raise QueueError(f"{command[0]} does not answer within {ASKING_SECONDS} seconds") from error
     if done.returncode:

@@ -65,7 +65,7 @@ class Slurm(Executor):
         if self._awaited:
             self.reporter.said(f"{len(self._awaited)} of them are in SLURM's queue already")
         if new := [task for key, task in wanted.items() if key not in self._awaited]:
-            folder, submission = submit(new, self.workbench.opening, self.tree, self.execution)
+            folder, submission = submit(new, self.workbench.opening, self.tree, self.execution, self.reporter.said)
             for at in range(len(submission.parts)):
                 self._await(wanted, submission.parts[at], submission, folder, at)
             packing = self.execution.cluster.profile.packing(len(new))
@@ -84,7 +84,7 @@ class Slurm(Executor):
     def _find_again(self, wanted: Mapping[str, Task]) -> None:
         """Await runs that tasks of earlier submissions are to do, where these live."""
         queue = tasks_of_user()
-        for folder, submission in submissions(self.tree.root):
+        for folder, submission in submissions(self.tree.root, queue):
             for at, number in enumerate(submission.numbers):
                 if queue.get((number, submission.name), QueuedTask()).lives and not read_progress(folder, at).trouble:
                     part = [entry for entry in submission.parts[at] if entry.key in wanted]

@@ -17,9 +17,20 @@ STUDY = ("run", "--methods", "linear", "--dataset", "synthetic", "--limit", "1",
 
 @pytest.mark.parametrize(
     ("text", "minutes"),
-    [("90", 90), ('"90"', 90), ('"01:30:00"', 90), ('"1:30"', 90), ('"00:00:30"', 1), ('"2-12:00:00"', 3600)],
+    [
+        ("90", 90),
+        ('"90"', 90),
+        ('"90:00"', 90),
+        ('"1:30"', 2),
+        ('"01:30:00"', 90),
+        ('"00:00:30"', 1),
+        ('"100:00:00"', 6000),
+        ('"2-12"', 3600),
+        ('"2-12:30"', 3630),
+        ('"2-12:00:01"', 3601),
+    ],
 )
-def test_time_is_minutes_or_as_slurm_writes_it(tmp_path: Path, text: str, minutes: int) -> None:
+def test_time_means_what_it_means_to_sbatch(tmp_path: Path, text: str, minutes: int) -> None:
     (tmp_path / "a.toml").write_text(f"time = {text}\ngrace = 20\n")
     assert read_profile(tmp_path / "a.toml").time == minutes
 
@@ -28,8 +39,18 @@ def test_time_is_minutes_or_as_slurm_writes_it(tmp_path: Path, text: str, minute
     ("text", "said"),
     [
         ('partion = "gpu"', "unknown key 'partion' (did you mean 'partition'?)"),
-        ('time = "an hour"', "time = 'an hour': give minutes, as 90, or HH:MM:SS or D-HH:MM:SS"),
-        ('memory = "a lot"', "memory = 'a lot': give a size, as 16G"),
+        ('time = "an hour"', "time = 'an hour': give minutes, as 90, or MM:SS, HH:MM:SS, D-HH, D-HH:MM or D-HH:MM:SS"),
+        ("time = true", "time = True: give a number"),
+        ("cpus = true", "cpus = True: give a number"),
+        ("gpus = true", "gpus = True: give a number"),
+        ('memory = "a lot"', "memory = 'a lot': give a whole number and its unit, K, M, G or T, as 16G"),
+        ('memory = "1.5G"', "memory = '1.5G': give a whole number and its unit, K, M, G or T, as 16G"),
+        ('extra = { job_name = "mine" }', "extra: 'job_name' cannot be set here: the executor sets it itself"),
+        ('extra = { outp = "x" }', "extra: 'outp' cannot be set here: the executor sets it itself"),
+        ("extra = { requeue = false }", "extra: 'requeue' cannot be set here: the executor sets it itself"),
+        ("extra = { time = 3 }", "extra: 'time' cannot be set here: say time = ... in its place"),
+        ("extra = { cpus-per-task = 3 }", "extra: 'cpus-per-task' cannot be set here: say cpus = ... in its place"),
+        ("extra = { J = 3 }", "extra: 'J' is no option of sbatch: give its long name, without dashes before it"),
         ("time = 2\ngrace = 120", "grace = 120 s is not below time = 2 min"),
         ("memory = 16", "memory = 16: input should be a valid string"),
         ("cpus = 0", "cpus = 0: input should be greater than 0"),
@@ -43,6 +64,10 @@ def test_a_mistake_in_a_profile_names_file_and_key(tmp_path: Path, text: str, sa
         read_profile(tmp_path / "mine.toml")
     assert str(error.value).startswith(str(tmp_path / "mine.toml"))
     assert said in str(error.value)
+
+
+def test_units_of_memory_may_be_small_letters() -> None:
+    assert SlurmProfile(memory="16gb").memory == "16GB"
 
 
 def test_the_profile_of_the_working_directory_is_taken_where_none_is_named() -> None:

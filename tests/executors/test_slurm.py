@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from petl_bench.cluster.submission import submissions
-from petl_bench.cluster.submit import after_death
+from petl_bench.cluster.submit import task_shell
 from petl_bench.results import ResultsTree
 from tests.executors.loopback_slurm import LoopbackSlurm, lacking
 from tests.faults.studies import computed, left_over
@@ -222,7 +222,7 @@ def test_of_an_array_only_the_task_that_was_killed_is_started_again(slurm: Loopb
     (tmp_path / "deaths").mkdir()
     kill = "[ $SLURM_JOB_ID = $SLURM_ARRAY_JOB_ID ] && kill -9 $$; sleep 60"
     script = tmp_path / "script.sh"
-    script.write_text(f"#!/bin/bash\n{after_death(tmp_path)}\nsrun bash -c '{kill}'\n")
+    script.write_text(f"#!/bin/bash\n{task_shell(tmp_path)}\nsrun bash -c '{kill}'\n")
     job = slurm.ask("sbatch", "--parsable", "--array=0-2", f"--output={tmp_path}/%a.out", str(script)).strip()
 
     def states() -> str:
