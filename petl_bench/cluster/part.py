@@ -60,11 +60,11 @@ class Part:
     def checkpoint(self) -> DelayedSubmission | None:
         """Have runs kept, and give submitit what it is to call when SLURM starts the task again; None: nothing."""
         self._leave()
-        diary = self._diary
         stalls = self.stalls + 1
-        if diary is None or diary.runs_ended or self._kept() != self._kept_before:
+        if self._kept() != self._kept_before or (self._diary is not None and self._diary.runs_ended):
             stalls = 0
         elif stalls >= MOST_STALLS:
+            diary = self._diary or Diary(self.folder, self.number)
             diary.trouble(f"no epoch ended in {stalls} attempts: give the profile more time")
             return None
         return DelayedSubmission(Part(self.folder, self.number, self.grace, stalls))

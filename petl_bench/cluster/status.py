@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,19 +56,12 @@ class TaskStatus:
 
 def task_statuses(folder: Path, submission: Submission, tree: ResultsTree, queue: Queue) -> list[TaskStatus]:
     """Every task of a submission."""
-    folders = tree.run_folders()
-    return list(_statuses(folder, submission, tree, folders, queue))
-
-
-def _statuses(
-    folder: Path, submission: Submission, tree: ResultsTree, folders: dict[str, Path], queue: Queue
-) -> Iterator[TaskStatus]:
-    known_failures = tree.failures()
+    folders, known_failures, found = tree.run_folders(), tree.failures(), []
     for at, (number, part) in enumerate(zip(submission.numbers, submission.parts, strict=True)):
         recorded = [entry.is_recorded(folders.get(entry.key)) for entry in part]
         failed = [not done and entry.key in known_failures and entry.has_failed(tree)
                   for entry, done in zip(part, recorded, strict=True)]  # fmt: skip
-        yield TaskStatus(
+        task = TaskStatus(
             number=number,
             queued=queue.get((number, submission.name), QueuedTask()),
             runs=len(part),
@@ -79,6 +71,8 @@ def _statuses(
             deaths=_deaths(folder, at),
             log=folder / "submitit" / f"{number}_0_log.err",
         )
+        found.append(task)
+    return found
 
 
 def headline(submission: Submission, tasks: list[TaskStatus]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator
 
 from petl_bench.execution import Execution
@@ -59,8 +60,9 @@ class Tracked(Executor):
             yield task, result
 
     def leave(self, seconds: float) -> None:
+        deadline = time.monotonic() + seconds
         self.executor.leave(seconds)
-        self.trackers.close()
+        self.trackers.close(within=max(1.0, deadline - time.monotonic()))
 
     def close(self) -> None:
         self.executor.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
@@ -22,8 +23,9 @@ FIRST_LOOK_SECONDS, LAST_LOOK_SECONDS = 1.0, 15.0
 """How often SLURM and the results tree are looked at: seldomer the longer it takes."""
 TELLING_SECONDS = 30.0
 """How often it is said how many tasks are in which state, at most."""
-SETTLING_SECONDS = 5.0
-"""A network file system may show what a task has written so much later than SLURM says that it ended."""
+SETTLING_SECONDS = 60.0
+"""A network file system may show what a task has written so much later than SLURM says that it ended: its directories
+are cached that long (nfs(5), acdirmax). A task that said itself why it ended has written all that it will."""
 
 
 @dataclass
@@ -76,7 +78,7 @@ class Slurm(Executor):
     def close(self) -> None:
         """Leave array tasks as they are, and say how to find them again."""
         if self._awaited:
-            flag = f"--results {self.tree.root}"
+            flag = f"--results {shlex.quote(str(self.tree.root))}"
             jobs = ", ".join(sorted({awaited.number.partition("_")[0] for awaited in self._awaited.values()}))
             self.reporter.said(f"job {jobs} goes on: petl-bench status {flag} shows it, petl-bench cancel {flag} "
                                "cancels it, the same command waits for it")  # fmt: skip
@@ -129,9 +131,9 @@ class Slurm(Executor):
             awaited.gone = None
         elif awaited.gone is None:
             awaited.gone = now
-        elif now - awaited.gone > SETTLING_SECONDS:
+        trouble = "" if queued.lives else read_progress(awaited.folder, awaited.part).trouble
+        if awaited.gone is not None and (trouble or now - awaited.gone > SETTLING_SECONDS):
             state = "gone" if queued.state == GONE else queued.state
-            trouble = read_progress(awaited.folder, awaited.part).trouble
             why = f"{state}: {trouble}" if trouble else state
             return Lost(reason=f"its task {awaited.number} ended without it ({why}); the same command submits it again")
         return None

@@ -10,7 +10,10 @@ from petl_bench.records import RunRecord
 
 
 class Tracker(ABC):
-    """Follows the runs of one process, several at a time. Whatever it raises ends the tracking, never a run.
+    """Follows the runs of one process, several at a time, from its making on in a thread of its own.
+
+    Whatever it raises ends the tracking, never a run, and so does one call that takes longer than a minute. What it is
+    given are its own copies.
 
     folder: its own, in the results folder. A run that goes on after it was stopped is begun again, and its earlier
     epochs are told again: what was written of it before is to be replaced.

@@ -40,6 +40,12 @@ def test_a_task_in_which_no_epoch_ends_is_not_started_for_ever(tmp_path: Path) -
     assert read_progress(tmp_path, 0).trouble == "no epoch ended in 3 attempts: give the profile more time"
 
 
+def test_a_task_that_comes_to_its_limit_before_it_began_is_not_started_for_ever(tmp_path: Path) -> None:
+    part = Part(tmp_path, 0, 12, stalls=MOST_STALLS - 1)
+    assert part.checkpoint() is None
+    assert read_progress(tmp_path, 0).trouble.startswith("no epoch ended in 3 attempts")
+
+
 def test_a_task_that_keeps_an_epoch_at_every_limit_goes_on(tmp_path: Path) -> None:
     part: Part | None = Part(tmp_path, 0, 12)
     for number in range(3 * MOST_STALLS):

@@ -13,6 +13,7 @@ from petl_bench.cluster.environment import for_submitting
 from petl_bench.cluster.submission import submissions, written_down
 from tests.studies import Command
 
+STUDY: tuple[str, ...]
 STUDY = ("run", "--methods", "linear", "--dataset", "synthetic", "--limit", "1", "--backbone", "mini_random")
 STUDY += ("--epochs", "1", "--device", "cpu", "--executor", "slurm", "--detach")
 SBATCH = """#!/bin/bash

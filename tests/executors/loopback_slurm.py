@@ -1,7 +1,7 @@
 """A Slurm of the tests' own on this machine: munged, slurmctld and slurmd by hand, in one folder, on ports of its own.
 
 ``python tests/executors/loopback_slurm.py FOLDER`` starts one, says which SLURM_CONF to export, and stops it when its
-input ends.
+input ends or at SIGTERM.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -153,6 +154,7 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     with LoopbackSlurm(Path(sys.argv[1]).resolve()) as slurm:
         print(f"export SLURM_CONF={slurm.environment['SLURM_CONF']}", flush=True)
         sys.stdin.read()

@@ -34,7 +34,7 @@ def ended(log: Path) -> list[str]:
 
 def computed(results: Path) -> dict[str, tuple[object, ...]]:
     """All that the runs of a tree computed, by key: every epoch, every logit."""
-    found = {}
+    found: dict[str, tuple[object, ...]] = {}
     for key, folder in ResultsTree(results).run_folders().items():
         arrays = [array.tobytes() for array in vars(read_predictions(folder)).values()]
         epochs = re.sub(r'"train_time": [^,}]*', "", (folder / "epochs.jsonl").read_text())

@@ -5,18 +5,22 @@ from __future__ import annotations
 import importlib.util
 import json
 import struct
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from petl_bench.errors import UserError
 from petl_bench.execution import Execution
 from petl_bench.registry import TRACKERS
 from petl_bench.results import ResultsTree
+from petl_bench.tracking import following
 from petl_bench.tracking.base import Tracker
+from petl_bench.tracking.following import Trackers
 from petl_bench.upkeep import prune
 from tests.faults.studies import computed
 from tests.studies import Command, Log, Study
@@ -145,9 +149,62 @@ def test_a_tracker_that_fails_is_one_warning_and_the_run_is_as_without_it(
     assert computed(study.tree.root) == computed(plain.tree.root)
 
 
+class Writing(Tracker):
+    """Writes into all that it is given, and turns gradients off."""
+
+    def run_started(self, run: Any) -> None:
+        torch.set_grad_enabled(False)
+        run.settings.clear()
+
+    def epoch(self, run: Any, epoch: int, log: dict[str, float]) -> None:
+        for name in log:
+            log[name] = -1.0
+
+    def run_ended(self, run: Any, record: Any, reason: str) -> None:
+        for part in record.train_info.metrics.values():
+            part.clear()
+
+
+def test_what_a_tracker_writes_into_what_it_is_given_changes_nothing(
+    study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(TRACKERS, "load", lambda name: type("Implementation", (), {"cls": Writing}))
+    log = Log()
+    assert study.run(log, tracked("writing"), epochs=2).trained == 1
+    assert log.heard == []
+    assert torch.is_grad_enabled()
+    plain = Study(tmp_path / "plain")
+    plain.run(epochs=2)
+    assert computed(study.tree.root) == computed(plain.tree.root)
+
+
+@pytest.mark.parametrize("where", ["opening", "epoch", "end"])
+def test_a_tracker_that_hangs_is_one_warning_and_holds_no_run_up(
+    study: Study, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    released = threading.Event()
+
+    class Hanging(Failing):
+        def _at(self, what: str) -> None:
+            if what == where:
+                released.wait()
+
+    monkeypatch.setattr(following, "ANSWER_SECONDS", 0.1)
+    monkeypatch.setattr(Trackers.close, "__defaults__", (0.1,))
+    monkeypatch.setattr(TRACKERS, "load", lambda name: type("Implementation", (), {"cls": Hanging}))
+    log = Log()
+    assert study.run(log, tracked("hanging"), methods=("linear", "lora"), epochs=2).trained == 2
+    (warning,) = log.heard
+    assert warning.startswith("tracker hanging fails and is left out (it does not ")
+    assert not released.is_set()
+    released.set()
+
+
 TOLD = """
 import json
+from petl_bench.tracking import following
 from petl_bench.tracking.base import Tracker
+from petl_bench.tracking.following import Trackers
 class Told(Tracker):
     def __init__(self, folder):
         super().__init__(folder)
