@@ -9,20 +9,22 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import pandas as pd
 
+from petl_bench.arguments import names, numbers, one_of, positive
+from petl_bench.errors import UserError
+from petl_bench.leaderboard.tables import Across
 from petl_bench.plan import Request, choose
 from petl_bench.results import ResultsTree
-from petl_bench.switches import Profile
+from petl_bench.runspec import Precision
+from petl_bench.switches import PROFILES, Profile
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
     from petl_bench.executors.base import Reporter
-    from petl_bench.leaderboard.tables import Across
-    from petl_bench.runspec import Precision
 
 RESULTS = "results"
 
@@ -34,15 +36,15 @@ def run(
     *,
     data_dir: str | Path | None = None,
     results: str | Path = RESULTS,
-    seeds: Iterable[int] = (0,),
-    folds: Iterable[int] | None = None,
+    seeds: Iterable[int] | int = (0,),
+    folds: Iterable[int] | int | None = None,
     epochs: int | None = None,
     batch_size: int | None = None,
     lr: float | None = None,
     precision: Precision = "fp32",
     profile: Profile = "corrected",
-    switches: Sequence[str] = (),
-    settings: Sequence[str] = (),
+    switches: Sequence[str] | str = (),
+    settings: Sequence[str] | str = (),
     limit: int | None = None,
     allow_pickle: bool = False,
     device: str = "auto",
@@ -58,6 +60,7 @@ def run(
     benchmark, backbone, fold, seed, run_key, test and validation metrics, trained parameters by role, seconds. A run
     that fails is a warning and has no row.
     """
+    from petl_bench.card_files import check
     from petl_bench.devices import find_devices
     from petl_bench.execution import Execution
     from petl_bench.executors.base import Unreported
@@ -67,23 +70,25 @@ def run(
     from petl_bench.workbench import open_plan
 
     request = Request(
-        methods=_listed(methods),
+        methods=names("methods", methods, some=True),
         dataset=dataset,
         backbone=backbone,
         data_dir=None if data_dir is None else Path(data_dir),
-        seeds=tuple(seeds),
-        folds=None if folds is None else tuple(folds),
+        seeds=numbers("seeds", seeds),
+        folds=None if folds is None else numbers("folds", folds),
         epochs=epochs,
         batch_size=batch_size,
         lr=lr,
-        precision=precision,
-        profile=profile,
-        switches=tuple(switches),
-        limit=limit,
+        precision=one_of("precision", precision, get_args(Precision)),
+        profile=one_of("profile", profile, tuple(PROFILES)),
+        switches=names("switches", switches),
+        limit=positive("limit", limit),
         allow_pickle=allow_pickle,
-        settings=tuple(settings),
+        settings=names("settings", settings),
     )
-    how = Execution(devices=find_devices(device), **execution)
+    if "devices" in execution:
+        raise UserError("run has no argument 'devices': device says where, as --device does")
+    how = check(Execution, {"devices": find_devices(device), **execution}, "run")
     plan, workbench = open_plan(request, choose(request), how.devices[0])
     tree = ResultsTree(Path(results).expanduser())
     outcome = run_plan(plan, workbench, tree, reporter or Unreported(), how, force=force, retry_failed=retry_failed)
@@ -97,7 +102,7 @@ def run(
 
 
 def compare(
-    *names: str,
+    *methods: str,
     results: str | Path = RESULTS,
     dataset: Sequence[str] | str = (),
     backbone: str | None = None,
@@ -110,22 +115,27 @@ def compare(
 
     A row per pair and table: ``difference`` is that of method - reference, ``low`` and ``high`` its 95% interval, ``p``
     and ``p_holm`` its p-value as it is and adjusted, ``verdict`` in words, and all else that ``--json`` has.
-    ``margin`` is in points. What is left out is a warning.
+    ``margin`` is in points. What is left out is a warning. Raises UserError where nothing can be compared.
     """
     from petl_bench.leaderboard.comparison import compare_rows
 
     compared = compare_rows(
         Path(results),
-        names,
-        datasets=_listed(dataset),
+        names("methods", methods),
+        datasets=names("dataset", dataset),
         backbone=backbone,
         profile=profile,
         baseline=baseline,
         margin=margin,
-        across=across,
+        across=None if across is None else one_of("across", across, get_args(Across)),
     )
     _warn(compared.left_out)
-    return pd.DataFrame({**_place(table), **row} for table in compared.tables for row in table["comparisons"])
+    rows = [{**_place(table), **row} for table in compared.tables for row in table["comparisons"]]
+    if not rows:
+        raise UserError(
+            f"{results}: no two methods have the runs that a comparison needs; leaderboard has what is there"
+        )
+    return pd.DataFrame(rows)
 
 
 def leaderboard(results: str | Path = RESULTS, *, every: bool = False) -> pd.DataFrame:
@@ -150,7 +160,7 @@ def predict(
     results: str | Path = RESULTS,
     backbone: str | None = None,
     method_code: str | None = None,
-    device: str = "cpu",
+    device: str = "auto",
     allow_pickle: bool = False,
 ) -> pd.DataFrame:
     """The ``top`` classes of every audio file, as a trained adapter has them: file, rank, class, probability, notes.
@@ -161,14 +171,16 @@ def predict(
     from petl_bench.adapters.find import find_adapter
     from petl_bench.adapters.model import Needs, load_model
     from petl_bench.adapters.predict import FilePrediction, predict_files
+    from petl_bench.devices import find_devices
 
+    shown = positive("top", top) or 1
     folder = find_adapter(str(adapter), Path(results))
-    model = load_model(folder, Needs(backbone, method_code, allow_pickle, device))
+    model = load_model(folder, Needs(backbone, method_code, allow_pickle, find_devices(device)[0]))
     rows = []
     for answer in predict_files(model, [files] if isinstance(files, str | Path) else list(files)):
         if isinstance(answer, FilePrediction):
             said = "; ".join(answer.notes)
-            rows += [(answer.file, rank, *found, said) for rank, found in enumerate(answer.top(top), 1)]
+            rows += [(answer.file, rank, *found, said) for rank, found in enumerate(answer.top(shown), 1)]
         else:
             warnings.warn(answer.reason, stacklevel=2)
     return pd.DataFrame(rows, columns=["file", "rank", "class", "probability", "notes"])
@@ -190,14 +202,10 @@ def base_model(
     return bare_backbone(backbone_source(folder, config, Needs(backbone, None, allow_pickle)), config).model
 
 
-def _listed(names: Sequence[str] | str) -> tuple[str, ...]:
-    return (names,) if isinstance(names, str) else tuple(names)
-
-
 def _place(table: dict[str, Any]) -> dict[str, Any]:
     """What says of a row which table it is of."""
-    names = ("table", "benchmark", "backbone", "profile", "metric")
-    return {**{name: table[name] for name in names}, "unlike_others": "; ".join(table["unlike_others"])}
+    told = ("table", "benchmark", "backbone", "profile", "metric")
+    return {**{name: table[name] for name in told}, "unlike_others": "; ".join(table["unlike_others"])}
 
 
 def _warn(problems: Iterable[str]) -> None:

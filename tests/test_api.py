@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import csv
+import gc
 import json
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import pandas as pd
@@ -49,6 +51,55 @@ def test_a_run_that_fails_is_a_warning_and_has_no_row() -> None:
     with pytest.warns(UserWarning, match="Bad on synthetic, fold 1, seed 0: ValueError: no"):
         frame = api.run(["bad.py", "linear"], "synthetic", **TINY)
     assert frame["method"].tolist() == ["linear"]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"job": 1}, r"unknown key 'job' \(did you mean 'jobs'\?\); allowed here"),
+        ({"jobs": 0}, "jobs = 0: input should be greater than 0"),
+        ({"devices": ("cpu",)}, "no argument 'devices': device says where"),
+        ({"device": "cuda:77"}, "cuda:77 is not usable here"),
+        ({"precision": "fp8"}, r"precision = 'fp8'.*: one of fp32, bf16"),
+        ({"profile": "corected"}, r"profile = 'corected' \(did you mean 'corrected'\?\)"),
+        ({"limit": 0}, "limit = 0: give a whole number from 1"),
+        ({"folds": []}, "folds is empty"),
+        ({"seeds": []}, "seeds is empty"),
+        ({"seeds": "0-2"}, "seeds = '0-2': give a whole number or several"),
+        ({"seeds": [0.5]}, "seeds: 0.5 is not allowed"),
+        ({"methods": []}, "methods is empty: name at least one"),
+        ({"methods": [3]}, "methods: 3 is no word"),
+        ({"switches": "inti=zero"}, "--switch 'inti=zero'.*did you mean 'init'"),
+        ({"settings": "lora.ranks=3"}, "no setting 'ranks'"),
+    ],
+)
+def test_mistakes_are_one_line(wrong: dict[str, object], message: str) -> None:
+    with pytest.raises(UserError, match=message) as error:
+        api.run(**{"methods": "lora", "dataset": "synthetic", **TINY, **wrong})  # type: ignore[arg-type]
+    assert "\n" not in str(error.value)
+    assert not Path("results").exists()
+
+
+def test_a_seed_a_fold_and_a_setting_may_stand_alone_and_no_file_stays_open() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", ResourceWarning)
+        frame = api.run(
+            "lora", "synthetic", seeds=4, settings="lora.rank=2", switches="init=zero", **TINY | {"folds": 1}
+        )
+        gc.collect()
+    assert frame[["fold", "seed"]].values.tolist() == [[1, 4]]
+
+
+def test_what_cannot_be_compared_or_shown_is_said(tree: ResultsTree, tmp_path: Path) -> None:
+    with pytest.raises(
+        UserError, match=r"across = 'backbones' \(did you mean 'backbone'\?\): one of backbone, switches"
+    ):
+        api.compare(results=tree.root, across="backbones")  # type: ignore[arg-type]
+    alone = plant(tmp_path / "alone", *study_of({"linear": 0.5}, seeds=2, clips=20))
+    with pytest.raises(UserError, match="holds two methods under the same conditions"):
+        api.compare(results=alone.root)
+    with pytest.raises(UserError, match="top = 0: give a whole number from 1"):
+        api.predict("nowhere", "a.wav", top=0)
 
 
 def test_compare_has_the_numbers_of_the_verb(tree: ResultsTree, command: Command) -> None:

@@ -83,6 +83,8 @@ class Local(Executor):
                 raise UserError(message["text"])
             elif event == "gone":
                 seat.process = None
+                with suppress(OSError):  # what it was not sent any more
+                    _stream(process.stdin).close()
                 if task is None:
                     continue
                 failed = self._after_death(seat, task, message["code"], again)
@@ -205,18 +207,20 @@ class Local(Executor):
         self._events.put((seat, process, {"event": "gone", "code": code}))
 
     def _pass_on(self, seat: Seat, process: subprocess.Popen[str]) -> None:
-        for line in _stream(process.stdout):
-            with suppress(ValueError):  # a line that a dying worker did not finish
-                self._events.put((seat, process, json.loads(line)))
+        with _stream(process.stdout) as lines:
+            for line in lines:
+                with suppress(ValueError):  # a line that a dying worker did not finish
+                    self._events.put((seat, process, json.loads(line)))
 
     def _overhear(self, seat: Seat, process: subprocess.Popen[str]) -> None:
         """Keep a worker's last lines and show them, but for the dump of one that crashes."""
         crashes = False
-        for line in map(str.rstrip, _stream(process.stderr)):
-            seat.last_lines.append(line)
-            crashes = crashes or line.startswith("Fatal Python error")
-            if line and not crashes:
-                self._events.put((seat, process, {"event": "said", "text": line}))
+        with _stream(process.stderr) as lines:
+            for line in map(str.rstrip, lines):
+                seat.last_lines.append(line)
+                crashes = crashes or line.startswith("Fatal Python error")
+                if line and not crashes:
+                    self._events.put((seat, process, {"event": "said", "text": line}))
 
 
 def worker_environment(threads: int) -> dict[str, str]:

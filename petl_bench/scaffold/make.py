@@ -9,12 +9,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from string import Template
 
+from petl_bench.card_files import Kind, built_in_folder
 from petl_bench.errors import UserError
+from petl_bench.registry import BACKBONES
 
 TEMPLATE = Path(__file__).parent / "template"
 SUFFIXES = frozenset(
     {".wav", ".flac", ".ogg", ".opus", ".mp3", ".aiff", ".aif", ".au", ".caf", ".sph", ".w64", ".rf64"}
 )
+NAMED: tuple[Kind, ...] = ("benchmarks", "methods")
 FRAMES = 500
 MOST_FRAMES = 1024
 """What AST was pretrained with: longer clips are cut."""
@@ -56,6 +59,12 @@ def study_name(folder: Path) -> str:
     name = folder.resolve().name
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
         raise UserError(f"{folder}: a study's name has letters, digits, '.', '_' and '-', as in bird-calls")
+    if name.endswith((".toml", ".py")):
+        raise UserError(f"{folder}: a study's name does not end as a file's: leave {Path(name).suffix} away")
+    taken: dict[str, list[str]] = {kind: [file.stem for file in built_in_folder(kind).glob("*.toml")] for kind in NAMED}
+    for kind, names in {**taken, "backbones": BACKBONES.names()}.items():
+        if name in names:
+            raise UserError(f"{folder}: {name} is one of the built-in {kind}: give the study a name of its own")
     return name
 
 

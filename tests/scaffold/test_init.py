@@ -77,6 +77,19 @@ def test_mistakes_are_one_line_and_leave_nothing(prepare, message: str, tmp_path
     assert not (tmp_path / "study" / "README.md").exists()
 
 
-def test_a_name_that_cannot_be_a_cards_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="bird-calls"):
-        make_study(tmp_path / "my study", None)
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("my study", "bird-calls"),
+        ("birds.toml", r"leave \.toml away"),
+        ("birds.py", r"leave \.py away"),
+        ("esc10", "esc10 is one of the built-in benchmarks"),
+        ("lora", "lora is one of the built-in methods"),
+        ("mini", "mini is one of the built-in backbones"),
+        ("wavlm", "wavlm is one of the built-in backbones"),
+    ],
+)
+def test_a_name_that_cannot_be_a_cards_is_refused(name: str, message: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=message):
+        make_study(tmp_path / name, None)
+    assert not (tmp_path / name).exists()
