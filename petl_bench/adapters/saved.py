@@ -96,7 +96,7 @@ def read_adapter(folder: Path) -> SavedAdapter:
     said = _said(folder / CONFIG)
     config = _config(folder / CONFIG, said)
     if not path.exists():
-        raise DamagedError(f"{folder}: the adapter is damaged: {CONFIG} is there, {TENSORS} is not")
+        raise DamagedError(f"{path}: the adapter is damaged: there is no such file")
     data = content_of(path)
     try:
         tensors = load(data)

@@ -134,7 +134,7 @@ def test_a_run_is_named_by_its_folder_or_the_beginning_of_its_key(tmp_path: Path
     for given in (folder, folder / "adapter"):
         code, _, err = command("predict", str(given), str(clip))
         assert (code, err.count("\n")) == (2, 1)
-        assert "adapter: the adapter is damaged: config.json is there, adapter.safetensors is not" in err
+        assert "adapter.safetensors: the adapter is damaged: there is no such file" in err
 
     without = filed(ResultsTree(tmp_path / "bare"), FinishedRun(run.record, run.epochs, run.predictions))
     code, _, err = command("predict", str(without), str(clip))
