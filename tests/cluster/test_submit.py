@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 from pathlib import Path
 
 import pytest
@@ -102,7 +103,11 @@ def test_ctrl_c_while_sbatch_runs_leaves_a_job_that_is_found_again(
 ) -> None:
     stub.sbatch("kill -INT $PPID; sleep 0.2", accepts=True)
     study = (*STUDY, "--folds", "1,2", "--results", str(tmp_path / "results"))
-    code, out, _ = command(*study)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # in the background it may be ignored
+    try:
+        code, out, _ = command(*study)
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert code == 130
     assert "job 7 was accepted" in out
     assert "2 pending" in command("status", "--results", str(tmp_path / "results"))[1]

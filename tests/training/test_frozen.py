@@ -29,6 +29,7 @@ WHOLE = Execution(frozen_states=False)
 
 @pytest.fixture(autouse=True)
 def _empty() -> Iterator[None]:
+    shutil.rmtree(cache_folder() / "states", ignore_errors=True)  # other tests' too
     yield
     shutil.rmtree(cache_folder() / "states", ignore_errors=True)
 
