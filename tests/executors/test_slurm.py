@@ -21,7 +21,7 @@ from tests.executors.loopback_slurm import LoopbackSlurm, lacking
 from tests.faults.studies import computed, left_over
 from tests.studies import Command
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.cluster]
 
 PROFILE = """
 time = 5
