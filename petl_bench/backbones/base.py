@@ -17,6 +17,9 @@ from petl_bench.backbones.sites import Description, Geometry, KeysValues, LayerS
 Role = Literal["adapter", "bias", "norm", "head", "backbone"]
 METHOD_ROLES = ("adapter", "bias", "norm")
 """Roles that a method gives; the others are given here."""
+SMALL_BYTES = 4096
+LARGE_ODD = 0x9E3779B97F4A7C15 - 2**64
+"""Keeps sums of rows and of columns apart."""
 
 
 class Structure(NamedTuple):
@@ -315,11 +318,6 @@ def _bits(tensor: Tensor) -> int:
     side = math.isqrt(len(whole))
     square, rest = whole[: side**2].view(side, side), whole[side**2 :]
     weights = 2 * torch.arange(max(side, len(rest)), device=tensor.device) + 1
-    by_row, by_column = square.sum(dim=1) * weights[:side], square.sum(dim=0) * weights[:side] * LARGE_PRIME
+    by_row, by_column = square.sum(dim=1) * weights[:side], square.sum(dim=0) * weights[:side] * LARGE_ODD
     parts = by_row.sum() + by_column.sum() + (rest * weights[: len(rest)]).sum()
     return int(parts) + zlib.crc32(memory[len(whole) * 8 :].cpu().numpy().data)
-
-
-SMALL_BYTES = 4096
-LARGE_PRIME = 0x9E3779B97F4A7C15 - 2**64
-"""Keeps sums of rows and of columns apart."""

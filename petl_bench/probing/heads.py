@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 from petl_bench.benchmarks.splits import Split
 from petl_bench.runspec import RunSpec
-from petl_bench.training.run import batches_per_epoch, seeded
+from petl_bench.training.progress import recipe_of
+from petl_bench.training.run import batches_per_epoch, order_of, seeded
 
 
 @dataclass(frozen=True)
@@ -30,16 +31,13 @@ def train_heads(states: Tensor, targets: Tensor, split: Split, spec: RunSpec) ->
     """
     depths, width, classes = states.shape[1], states.shape[2], spec.data.class_count
     heads = _Heads(depths, width, classes, spec)
-    recipe, settings = spec.training, spec.training.optimizer
-    optimizer = torch.optim.AdamW(
-        heads.parameters(), settings.lr, settings.betas, settings.eps, settings.weight_decay, fused=True
-    )
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, recipe.epochs * batches_per_epoch(spec, split))
+    recipe = spec.training
+    optimizer, schedule = recipe_of(spec, heads.parameters(), batches_per_epoch(spec, split))
     score = torch.full((2, depths), -math.inf, dtype=torch.double)
     best = [parameter.detach().clone() for parameter in heads.parameters()]
     validation, test = (torch.from_numpy(part) for part in (split.validation, split.test))
     for epoch in range(1, recipe.epochs + 1):
-        order = np.random.default_rng(spec.streams.derive("batches", epoch)).permutation(split.train)
+        order = order_of(spec, split, epoch)
         for start in range(0, len(order), recipe.batch_size):
             clips = torch.from_numpy(order[start : start + recipe.batch_size])
             optimizer.zero_grad(set_to_none=True)

@@ -14,7 +14,7 @@ from petl_bench.benchmarks.splits import Split
 from petl_bench.runspec import RunSpec
 from petl_bench.training.inputs import Inputs, precision_of
 from petl_bench.training.progress import Progress
-from petl_bench.training.run import batches_per_epoch, micro_batches
+from petl_bench.training.run import batches_per_epoch, micro_batches, order_of
 
 PARTS = ("data", "forward", "backward", "optimizer")
 
@@ -31,7 +31,7 @@ class Steps:
         self.backbone = backbone
         self.inputs = inputs
         self.clips = clips
-        self.order = np.random.default_rng(spec.streams.derive("batches", 1)).permutation(split.train)
+        self.order = order_of(spec, split, epoch=1)
         self.masks = spec.streams.derive("augmentation", 1)
         self.progress = Progress(spec, backbone, batches_per_epoch(spec, split))
 

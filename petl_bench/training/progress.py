@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from petl_bench.backbones.base import Backbone
 from petl_bench.checkpoints import below, optimizer_tensors, restore_optimizer
@@ -26,6 +26,22 @@ class Best:
             self.score, self.epoch, self.state = (metric, -loss), epoch, backbone.trained_state()
 
 
+def recipe_of(
+    spec: RunSpec, parameters: Iterable[nn.Parameter], batches_per_epoch: int
+) -> tuple[torch.optim.AdamW, torch.optim.lr_scheduler.CosineAnnealingLR]:
+    """The run's optimizer, AdamW, and its schedule, a cosine per step to 0."""
+    settings = spec.training.optimizer
+    optimizer = torch.optim.AdamW(
+        parameters,
+        lr=settings.lr,
+        betas=settings.betas,
+        eps=settings.eps,
+        weight_decay=settings.weight_decay,
+        fused=True,
+    )
+    return optimizer, torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, spec.training.epochs * batches_per_epoch)
+
+
 class Progress:
     """Optimizer, schedule, logs of the epochs done and the best of them: AdamW, cosine per step to 0.
 
@@ -34,19 +50,8 @@ class Progress:
     """
 
     def __init__(self, spec: RunSpec, backbone: Backbone, batches_per_epoch: int) -> None:
-        settings = spec.training.optimizer
         self.backbone = backbone
-        self.optimizer = torch.optim.AdamW(
-            backbone.trained_parameters(),
-            lr=settings.lr,
-            betas=settings.betas,
-            eps=settings.eps,
-            weight_decay=settings.weight_decay,
-            fused=True,
-        )
-        self.schedule = torch.optim.lr_scheduler.CosineAnnealingLR(
-            self.optimizer, spec.training.epochs * batches_per_epoch
-        )
+        self.optimizer, self.schedule = recipe_of(spec, backbone.trained_parameters(), batches_per_epoch)
         self.logs: list[dict[str, float]] = []
         self.best = Best()
 

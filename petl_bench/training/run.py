@@ -158,7 +158,7 @@ def fit(model: Model, split: Split, session: Session) -> Progress:
     for epoch in range(progress.epoch + 1, recipe.epochs + 1):
         started = time.perf_counter()
         backbone.train()
-        order = np.random.default_rng(spec.streams.derive("batches", epoch)).permutation(split.train)
+        order = order_of(spec, split, epoch)
         masks = spec.streams.derive("augmentation", epoch)
         total = torch.zeros((), device=inputs.device)
         with seeded(spec, "dropout", epoch):
@@ -212,6 +212,11 @@ def micro_batches(batch: npt.NDArray[np.int64], size: int | None) -> Iterator[np
     size = size or len(batch)
     for start in range(0, len(batch), size):
         yield batch[start : start + size]
+
+
+def order_of(spec: RunSpec, split: Split, epoch: int) -> npt.NDArray[np.int64]:
+    """The training clips as an epoch's batches take them."""
+    return np.random.default_rng(spec.streams.derive("batches", epoch)).permutation(split.train)
 
 
 def batches_per_epoch(spec: RunSpec, split: Split) -> int:

@@ -59,7 +59,7 @@ def _figure(row: Row, names: list[str], gates: npt.NDArray[np.float64], wanted: 
                     colour = "white" if abs(gate - 1) > 0.7 * furthest else "black"
                     panel.text(at, site, f"{gate:.2f}", ha="center", va="center", fontsize=7, color=colour)
         bar = figure.colorbar(image, ax=panel, pad=0.02)
-        bar.set_label("weight of the adapter (1: plain sum, 2: adapter alone)", fontsize=8)
+        bar.set_label("weight of the adapter (1: plain sum)", fontsize=8)
         runs = f"{len(row.runs)} run{'s' * (len(row.runs) != 1)}"
         headed(figure, f"{row.name.text} on {wanted.title}: mean gate over test clips of {runs}")
     return figure
