@@ -40,6 +40,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--counts", default="1,10,100,1000", help="runs of the studies that are trained")
     parser.add_argument("--planned", type=int, default=10_000, help="finished runs that are planned and skipped")
+    parser.add_argument("--base", help="folder of a checkpoint of base size, of which one run is trained too")
     arguments = parser.parse_args()
     counts = tuple(map(int, arguments.counts.split(",")))
     studies: dict[str, tuple[Request, tuple[int, ...]]] = {
@@ -47,6 +48,8 @@ def main() -> None:
         "lora, 60 clips": (replace(STUDY, methods=("lora",)), counts),
         "lora, 240 clips, 5 epochs": (replace(STUDY, methods=("lora",), epochs=5, limit=None), (5,)),
     }
+    if arguments.base is not None:
+        studies["lora, base size, 100 clips"] = (replace(STUDY, methods=("lora",), backbone=arguments.base), (1,))
     for name, (request, wanted) in studies.items():
         for count in wanted:
             trained(name, count, request)
