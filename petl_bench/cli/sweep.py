@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -51,6 +51,9 @@ def sweep(
     seeds: Annotated[str | None, typer.Option(help="Base seeds, as in 0-2. [default: the card's]")] = None,
     folds: Annotated[str | None, typer.Option(help="Test folds. [default: all]")] = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="Epochs. [default: the benchmark card's]")] = None,
+    precision: Annotated[
+        Literal["fp32", "bf16"] | None, typer.Option(help="As of run, where the card says nothing. [default: fp32]")
+    ] = None,
     trials: Annotated[int | None, typer.Option(min=1, help="Trials of a search. [default: the card's]")] = None,
     storage: Annotated[
         str | None,
@@ -97,6 +100,7 @@ def sweep(
         seeds=None if seeds is None else read_numbers("--seeds", seeds),
         folds=None if folds is None else read_numbers("--folds", folds),
         epochs=epochs,
+        precision=precision,
         limit=limit,
         trials=trials,
         allow_pickle=allow_pickle or None,

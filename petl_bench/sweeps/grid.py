@@ -44,6 +44,7 @@ class Options:
     seeds: tuple[int, ...] | None = None
     folds: tuple[int, ...] | None = None
     epochs: int | None = None
+    precision: Precision | None = None
     limit: int | None = None
     trials: int | None = None
     allow_pickle: bool | None = None
@@ -163,7 +164,7 @@ def request_of(card: SweepCard, options: Options, levels: Levels) -> tuple[Reque
         folds=options.folds,
         epochs=options.epochs,
         profile=_one_of("profile", settings.pop("profile", card.profile), PROFILES),
-        precision=_one_of("precision", settings.pop("precision", "fp32"), get_args(Precision)),
+        precision=_one_of("precision", settings.pop("precision", options.precision or "fp32"), get_args(Precision)),
         limit=options.limit,
         allow_pickle=bool(options.allow_pickle),
     )
