@@ -58,6 +58,8 @@ class RunInfo(Part):
     created_at: str
     total_time: NonNegativeFloat
     """Seconds, from attaching the method to the last test clip."""
+    logits: Literal["float32", "float16"] = "float32"
+    """How precise the stored logits are: float16 in compact copies, which predict the same classes."""
 
 
 class Parts(Part):

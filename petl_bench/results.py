@@ -23,7 +23,7 @@ from petl_bench.adapters.saved import write_adapter
 from petl_bench.claims import Claims
 from petl_bench.errors import UserError
 from petl_bench.files import flush, write_durably
-from petl_bench.records import Failure, FinishedRun, RunRecord, read_record
+from petl_bench.records import Failure, FinishedRun, Predictions, RunRecord, read_record
 
 FAILED = "failed"
 UNFINISHED = ".unfinished"
@@ -158,13 +158,18 @@ def match_key(start: str, keys: Iterable[str]) -> str | None:
     return matches[0] if matches else None
 
 
+def write_predictions(folder: Path, predictions: Predictions) -> None:
+    """Put predictions into a run's folder."""
+    with (folder / "predictions.npz").open("wb") as file:
+        np.savez_compressed(file, allow_pickle=False, **vars(predictions))
+        flush(file)
+
+
 def _write_run(folder: Path, run: FinishedRun) -> None:
     folder.mkdir()
     lines = [json.dumps(epoch, allow_nan=False) + "\n" for epoch in run.epochs]
     write_durably(folder / "epochs.jsonl", "".join(lines))
-    with (folder / "predictions.npz").open("wb") as file:
-        np.savez_compressed(file, allow_pickle=False, **vars(run.predictions))
-        flush(file)
+    write_predictions(folder, run.predictions)
     if run.adapter is not None:
         write_adapter(folder / ADAPTER, run.adapter)
     write_durably(folder / "run.json", run.record.model_dump_json(indent=2) + "\n")

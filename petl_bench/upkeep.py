@@ -8,17 +8,20 @@ import shutil
 import tempfile
 import time
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from petl_bench.adapters.saved import read_adapter
 from petl_bench.errors import UserError
 from petl_bench.files import write_atomically
+from petl_bench.index import predicted_classes
 from petl_bench.profiling.profiles import FOLDER as PROFILES
 from petl_bench.profiling.profiles import read_profiles, write_profile
 from petl_bench.records import DamagedError, read_predictions, read_record
-from petl_bench.results import ADAPTER, CHECKPOINTS, FAILED, UNFINISHED, ResultsTree
+from petl_bench.results import ADAPTER, CHECKPOINTS, FAILED, UNFINISHED, ResultsTree, write_predictions
 
 ABANDONED_AFTER = 24 * 3600
 """Seconds after which an unfinished run's folder is nobody's any more."""
@@ -32,10 +35,11 @@ class Done:
     remarks: list[str] = field(default_factory=list)
 
 
-def merge(source: ResultsTree, target: ResultsTree, *, dry_run: bool = False) -> Done:
+def merge(source: ResultsTree, target: ResultsTree, *, compact: bool = False, dry_run: bool = False) -> Done:
     """Copy the runs of ``source`` that ``target`` lacks or holds damaged; what is readable there stays.
 
-    Adapters come with their runs, but for damaged ones. Failures come along where neither tree has finished their run
+    Adapters come with their runs, but for damaged ones; ``compact`` copies leave them behind, and have logits in half
+    precision. Failures come along where neither tree has finished their run
     and ``target`` knows of none, profiles where ``target`` has none of their configuration.
     """
     done = Done()
@@ -59,8 +63,9 @@ def merge(source: ResultsTree, target: ResultsTree, *, dry_run: bool = False) ->
         if problem := damage_of_adapter(folder):
             done.remarks.append(f"not copied: {problem}")
         if not dry_run:
-            without = (ADAPTER,) if problem else ()
-            _copy_whole(folder, target.folder_of(record), replaced, target.root / UNFINISHED, without)
+            without = (ADAPTER,) if problem or compact else ()
+            place = target.folder_of(record)
+            _copy_whole(folder, place, replaced, target.root / UNFINISHED, without, compact=compact)
     known = target.failures()
     for key, path in source.failures().items():
         if key not in known and key not in filed and key not in finished:
@@ -188,14 +193,35 @@ def _is_damaged(folder: Path) -> bool:
     return False
 
 
+def _make_compact(folder: Path) -> None:
+    """Store a run's logits in half precision and have its record say so; not where a predicted class would change."""
+    before = read_predictions(folder)
+    with np.errstate(over="ignore"):
+        halves = {part: getattr(before, part).astype(np.float16) for part in ("validation_logits", "test_logits")}
+    if any((predicted_classes(getattr(before, p)) != predicted_classes(half)).any() for p, half in halves.items()):
+        return
+    write_predictions(folder, replace(before, **halves))
+    data = json.loads((folder / "run.json").read_bytes())
+    data["run_info"]["logits"] = "float16"
+    write_atomically(folder / "run.json", (json.dumps(data, indent=2, ensure_ascii=False) + "\n").encode())
+
+
 def _copy_whole(
-    folder: Path, target: Path, replaced: Path | None, unfinished: Path, without: tuple[str, ...] = ()
+    folder: Path,
+    target: Path,
+    replaced: Path | None,
+    unfinished: Path,
+    without: tuple[str, ...] = (),
+    *,
+    compact: bool = False,
 ) -> None:
     """Copy a run folder ``without`` some of it, whole or not at all; another process may have filed it first."""
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f"{target.name}.", dir=unfinished))
     try:
         shutil.copytree(folder, temporary / "new", ignore=shutil.ignore_patterns(*without))
+        if compact:
+            _make_compact(temporary / "new")
         for place in (replaced, target if target.exists() and not (target / "run.json").exists() else None):
             if place is not None:
                 with suppress(FileNotFoundError):

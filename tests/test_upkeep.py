@@ -8,11 +8,13 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from petl_bench.claims import Claim, Owner
 from petl_bench.index import read_runs
-from petl_bench.results import ResultsTree
+from petl_bench.records import read_predictions, read_record
+from petl_bench.results import ResultsTree, write_predictions
 from petl_bench.upkeep import ABANDONED_AFTER, Done, merge, migrate, prune
 from tests.leaderboard.trees import plant, study_of
 
@@ -45,6 +47,29 @@ def test_merge_makes_a_tree_and_leaves_damaged_runs_behind() -> None:
     assert all(line.startswith("not copied: ") for line in done.remarks)
     assert len(done.remarks) == 2
     assert len(ResultsTree(Path("new/tree")).run_folders()) == 3
+
+
+def test_compact_copies_predict_the_same_and_say_that_they_are_compact() -> None:
+    there = plant(Path("there"), *study_of({"linear": 0.5}, seeds=1))
+    near, *_ = folders = sorted(there.run_folders().values())
+    close = read_predictions(near)
+    close.test_logits[0, :2] = 20.0, 20.001  # one number in half precision, and then the first is the highest
+    write_predictions(near, close)
+    tree = ResultsTree(Path("compact"))
+    assert len(merge(there, tree, compact=True).changes) == 5
+    for folder in folders:
+        record, copied = read_record(folder), tree.run_folders()[folder.name]
+        precision = "float32" if folder == near else "float16"
+        assert read_record(copied).run_info == record.run_info.model_copy(update={"logits": precision})
+        assert read_record(copied).train_info == record.train_info
+        assert read_predictions(copied).test_logits.dtype == precision
+        np.testing.assert_allclose(
+            read_predictions(copied).test_logits, read_predictions(folder).test_logits, 1e-3, 1e-3
+        )
+        assert (copied / "epochs.jsonl").read_bytes() == (folder / "epochs.jsonl").read_bytes()
+    ours, theirs = ([run.predicted.tolist() for run in read_runs(place)[0]] for place in (tree, there))
+    assert ours == theirs
+    assert merge(there, tree, compact=True) == Done()
 
 
 def test_merge_replaces_what_is_damaged_and_says_beforehand_what_it_does() -> None:

@@ -21,6 +21,9 @@ def results(
     ],
     sources: Annotated[list[Path] | None, typer.Argument(help="merge: the trees to copy from.")] = None,
     tree: Annotated[Path, typer.Option("--results", help="Results folder.", show_default=True)] = Path("results"),
+    compact: Annotated[
+        bool, typer.Option("--compact", help="merge: without adapters, logits in half precision (to publish results).")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
 ) -> None:
     """Merge, prune or migrate results trees."""
@@ -30,13 +33,18 @@ def results(
     target = ResultsTree(tree.expanduser())
     if (action == "merge") != bool(sources):
         raise UserError("results merge SOURCE...: name the trees to copy from; prune and migrate take none")
+    if compact and action != "merge":
+        raise UserError(f"--compact: results merge makes compact copies, {action} changes no logits")
     if action != "merge" and not target.root.is_dir():
         raise UserError(f"--results {tree}: no such folder")
     if action == "merge":
         for source in sources or []:
             if not source.expanduser().is_dir():
                 raise UserError(f"results merge {source}: no such folder")
-        every = [merge(ResultsTree(source.expanduser()), target, dry_run=dry_run) for source in sources or []]
+        every = [
+            merge(ResultsTree(source.expanduser()), target, compact=compact, dry_run=dry_run)
+            for source in sources or []
+        ]
     else:
         every = [(prune if action == "prune" else migrate)(target, dry_run=dry_run)]
     changes = [line for done in every for line in done.changes]
