@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from petl_bench.stats.availability import NotAvailable, Quantity
 from petl_bench.stats.estimate import Estimate
-from petl_bench.stats.planning import detectable_now
+from petl_bench.stats.planning import detectable_now, seed_plan
 from petl_bench.sweeps.answers import Answer, Difference, Interaction, Trend
 from petl_bench.sweeps.card import Claim, Question
 from petl_bench.sweeps.grid import show
@@ -68,6 +68,15 @@ def detectable(estimate: Estimate) -> float | None:
     """The true difference that would have been found with 80% power, as a fraction."""
     found = detectable_now(estimate)
     return None if isinstance(found, NotAvailable) else found
+
+
+def _floor(estimates: Sequence[Estimate]) -> str:
+    """What no number of seeds finds on the same clips; empty where seeds are the limit, or too few."""
+    plans = [plan for estimate in estimates if not isinstance(plan := seed_plan(estimate), NotAvailable)]
+    if not (floors := sorted(100 * plan.floor() for plan in plans if plan.irreducible)):
+        return ""
+    least = " to ".join(dict.fromkeys(f"{size:.2f}" for size in (floors[0], floors[-1])))
+    return f" More seeds alone would not find less than {least} points: these clips are too few."
 
 
 def _clear(holm_p: Quantity) -> bool:
@@ -192,7 +201,7 @@ def _differences(differences: Sequence[Difference]) -> list[str]:
     if not clear:
         return [
             f"On {benchmark} none of {len(tested)} differences to the baseline is significant after Holm: "
-            f"inconclusive, not equal.{power}"
+            f"inconclusive, not equal.{power}{_floor([d.estimate for d in tested])}"
         ]
     listed = [
         f"{f'with {d.where} ' if d.where else ''}{changed(d)} {points(d.estimate.value)} ({interval(d.estimate)})"

@@ -10,6 +10,7 @@ import pytest
 
 from petl_bench.card_files import check
 from petl_bench.stats.engine import contrast
+from petl_bench.stats.planning import SeedPlan, seed_plan
 from petl_bench.stats.scores import RunScores, collect
 from petl_bench.stats.trend import linear_trend
 from petl_bench.sweeps.answers import Answer, Cell, answer, varying
@@ -19,12 +20,12 @@ from petl_bench.sweeps.sentences import sentences
 CLIPS = 200
 
 
-def cell(accuracy: float, /, **levels: Any) -> Cell:
-    """Three seeds on each of three folds, right on about this share of the clips, on the same easy ones mostly."""
+def cell(accuracy: float, /, easy: int = 0, **levels: Any) -> Cell:
+    """Three seeds on each of three folds, right on about this share of the clips, mostly those that ``easy`` draws."""
     levels = {"benchmark": "esc10", "method": "conformer", **levels}
     runs = []
     for fold in (1, 2, 3):
-        ease = np.random.default_rng(fold).uniform(size=CLIPS)
+        ease = np.random.default_rng(easy + fold).uniform(size=CLIPS)
         for seed in (0, 1, 2):
             noise = np.random.default_rng([fold, seed, crc32(str(levels).encode())]).normal(0, 0.05, CLIPS)
             right = (ease + noise < accuracy).astype(np.float64)
@@ -116,6 +117,14 @@ def test_no_significance_is_not_called_equality() -> None:
     _, lines = said({"baseline": {"batch_size": 32}}, same)
     assert "none of 2 differences to the baseline is significant" in lines[-1]
     assert "inconclusive, not equal" in lines[-1]
+    assert "More seeds" not in lines[-1]
+
+
+def test_what_no_number_of_seeds_would_find_is_said() -> None:
+    others = [cell(0.7, batch_size=batch, easy=7 * batch) for batch in (8, 16, 32)]
+    found, lines = said({"baseline": {"batch_size": 32}}, others)
+    floors = [100 * plan.floor() for d in found.differences if isinstance(plan := seed_plan(d.estimate), SeedPlan)]
+    assert f"would not find less than {min(floors):.2f} to {max(floors):.2f} points" in lines[-1]
 
 
 def test_a_missing_baseline_is_said() -> None:
