@@ -7,7 +7,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from petl_bench.backbones.base import Backbone, Structure, bits_of
+from petl_bench.backbones.base import Backbone
+from petl_bench.backbones.condition import Structure, bits_of
 
 APART = ("attachments", "head", "attention function")
 """Parts of a backbone's condition that change no hidden state by themselves: sites say where attachments are used."""

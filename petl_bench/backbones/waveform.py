@@ -104,11 +104,6 @@ class Waveform(Backbone):
             found = layers[layer].get_submodule(IN_LAYER[site])
         return found
 
-    def before_layers(self) -> tuple[nn.Module, ...]:
-        encoder = self.model.encoder
-        stem = (self.model.feature_extractor, self.model.feature_projection, encoder.pos_conv_embed, encoder.dropout)
-        return (*stem, encoder.layer_norm) if self.post_norm else stem
-
     def fine_tuned(self) -> dict[str, nn.Parameter]:
         everything = super().fine_tuned().items()
         return {name: tensor for name, tensor in everything if not name.startswith("model.feature_extractor.")}
