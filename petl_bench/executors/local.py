@@ -22,7 +22,7 @@ from pydantic import TypeAdapter
 
 from petl_bench.errors import UserError
 from petl_bench.executors.base import Executor, Judge
-from petl_bench.executors.worker import STOPPING_SECONDS, Orders
+from petl_bench.executors.worker import STOPPING_SECONDS, WorkerSetup
 from petl_bench.exit_codes import ExitCodes
 from petl_bench.plan import PlannedRun
 from petl_bench.work import Result, Task, file_failure
@@ -172,7 +172,7 @@ class Local(Executor):
 
     def _start(self, seat: Seat) -> None:
         """Start a worker in a session of its own: an interrupt from the terminal is for this process alone."""
-        orders = Orders(
+        setup = WorkerSetup(
             opening=self.workbench.opening,
             results=self.tree.root.absolute(),
             execution=self.execution,
@@ -185,14 +185,14 @@ class Local(Executor):
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env={**worker_environment(orders.threads), "PYTHONPATH": paths},
+            env={**worker_environment(setup.threads), "PYTHONPATH": paths},
             encoding="utf-8",
             errors="replace",
             start_new_session=True,
         )
         seat.last_lines.clear()
         seat.process = process
-        self._send(seat, orders.model_dump_json())
+        self._send(seat, setup.model_dump_json())
         threading.Thread(target=self._listen, args=(seat, process), daemon=True).start()
 
     def _listen(self, seat: Seat, process: subprocess.Popen[str]) -> None:
