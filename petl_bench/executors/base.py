@@ -114,11 +114,9 @@ class Executor(ABC):
 
     @abstractmethod
     def execute(self, tasks: Iterable[Task], judge: Judge | None = None) -> Iterator[tuple[Task, Result]]:
-        """Do every task, and say what came of it; tasks are asked for when they can be started.
-        Where none is left at one time there may be more after a result.
+        """Do every task, and say what came of it; the judge is asked of tasks that are judged.
 
-        The judge is asked of tasks that are judged.
-
+        Tasks are asked for when they can be started. Where none is left at one time there may be more after a result.
         Raises UserError where no run can be trained: no backbone, a tree that cannot be written to.
         """
 

@@ -70,8 +70,7 @@ class Local(Executor):
 
     def execute(self, tasks: Iterable[Task], judge: Judge | None = None) -> Iterator[tuple[Task, Result]]:
         coming, again = iter(tasks), deque[Task]()
-        for seat in self._seats:
-            self._hand_out(seat, coming, again)
+        self._hand_out(coming, again)
         while any(seat.task for seat in self._seats):
             seat, process, message = self._events.get()
             task, event = seat.task, message["event"]
@@ -87,10 +86,11 @@ class Local(Executor):
                     _stream(process.stdin).close()
                 if task is None:
                     continue
+                seat.task = None
                 failed = self._after_death(seat, task, message["code"], again)
                 if failed is not None:
                     yield task, failed
-                self._hand_out(seat, coming, again)
+                self._hand_out(coming, again)
             elif task is None:
                 continue
             elif event == "started":
@@ -103,8 +103,9 @@ class Local(Executor):
             elif event == "remark":
                 self.reporter.remark(task.run, message["text"])
             elif event == "result":
+                seat.task = None
                 yield task, RESULTS.validate_python(message["result"])
-                self._hand_out(seat, coming, again)
+                self._hand_out(coming, again)
 
     def leave(self, seconds: float) -> None:
         """Have every worker end after the epoch it is in, its run kept; one that takes longer is killed."""
@@ -133,14 +134,17 @@ class Local(Executor):
         for seat in self._seats:
             seat.process = seat.task = None
 
-    def _hand_out(self, seat: Seat, coming: Iterator[Task], again: deque[Task]) -> None:
-        """Give the seat the next task, and a worker where it has none."""
-        seat.task, seat.begun = again.popleft() if again else next(coming, None), False
-        if seat.task is None:
-            return
-        if seat.process is None:
-            self._start(seat)
-        self._send(seat, seat.task.model_dump_json())
+    def _hand_out(self, coming: Iterator[Task], again: deque[Task]) -> None:
+        """Give every seat that is free a task while there are any, and a worker where it has none."""
+        for seat in self._seats:
+            if seat.task is not None:
+                continue
+            seat.task, seat.begun = again.popleft() if again else next(coming, None), False
+            if seat.task is None:
+                return
+            if seat.process is None:
+                self._start(seat)
+            self._send(seat, seat.task.model_dump_json())
 
     def _send(self, seat: Seat, line: str) -> None:
         """Send a line to the seat's worker."""
