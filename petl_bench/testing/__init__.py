@@ -84,14 +84,14 @@ class MethodContract:
 
     def test_every_parameter_can_matter(self) -> None:
         """every parameter that trains is added, and gets a gradient within two steps or is declared redundant"""
-        backbone, precision = in_best_precision(self.attached(self.backbone()), self.clips(FRAMES))
+        backbone, tolerances = in_best_precision(self.attached(self.backbone()), self.clips(FRAMES))
         strangers = trained_outside(backbone, self.clips(FRAMES))
         assert not strangers, f"trained, but neither added nor unfrozen: {', '.join(strangers)}"
         norms = take_steps(backbone, self.clips(FRAMES))
         norms = {name: norm for name, norm in norms.items() if backbone.roles[name] != "head"}
         if not norms:
             raise SkipTest("nothing trains but the head")
-        dead = {name for name, norm in norms.items() if not norm > precision.dead * max(norms.values())}
+        dead = {name for name, norm in norms.items() if not norm > tolerances.gradient * max(norms.values())}
         undeclared, alive = sorted(dead - backbone.redundant), sorted(backbone.redundant - dead)
         assert not undeclared, f"no gradient reaches {', '.join(undeclared)}"
         assert not alive, f"declared redundant, but with a gradient: {', '.join(alive)}"
@@ -186,12 +186,12 @@ class MethodContract:
 
     def test_clips_do_not_see_each_other(self) -> None:
         """in evaluation a clip's logits do not depend on the clips beside it"""
-        backbone, precision = in_best_precision(self.attached(self.backbone()), self.clips(FRAMES))
+        backbone, tolerances = in_best_precision(self.attached(self.backbone()), self.clips(FRAMES))
         take_steps(backbone, self.clips(FRAMES))
         together = logits_of(backbone, self.clips(FRAMES))
         alone = torch.cat([logits_of(backbone, clip[None]) for clip in self.clips(FRAMES)])
         difference = (together - alone).abs().max()
-        assert difference < precision.tolerance, f"logits differ by up to {difference:.2g}"
+        assert difference < tolerances.logits, f"logits differ by up to {difference:.2g}"
 
     def test_seeds_are_honoured(self) -> None:
         """one seed gives one run, another seed another, all drawn from torch's generator"""

@@ -118,18 +118,18 @@ def logits_of(backbone: Backbone, inputs: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Precision:
-    """What counts as nothing in it: ``dead``, a gradient norm as a part of the largest, and of logits that should be
-    equal, ``tolerance``."""
+class Tolerances:
+    """Of a precision: a ``gradient`` norm below this part of the largest is none; ``logits`` that should be equal differ
+    by less."""
 
-    dead: float
-    tolerance: float
-
-
-DOUBLE, SINGLE = Precision(dead=1e-12, tolerance=1e-9), Precision(dead=1e-6, tolerance=1e-4)
+    gradient: float
+    logits: float
 
 
-def in_best_precision(backbone: Backbone, inputs: Tensor) -> tuple[Backbone, Precision]:
+DOUBLE, SINGLE = Tolerances(gradient=1e-12, logits=1e-9), Tolerances(gradient=1e-6, logits=1e-4)
+
+
+def in_best_precision(backbone: Backbone, inputs: Tensor) -> tuple[Backbone, Tolerances]:
     """The backbone in double precision; in single precision where the method holds tensors that are neither parameters
     nor buffers and so stay behind."""
     try:
