@@ -119,8 +119,7 @@ def logits_of(backbone: Backbone, inputs: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Tolerances:
-    """Of a precision: a ``gradient`` norm below this part of the largest is none; ``logits`` that should be equal differ
-    by less."""
+    """Of a precision: a ``gradient`` norm below this part of the largest is none; equal ``logits`` differ by less."""
 
     gradient: float
     logits: float
