@@ -50,7 +50,7 @@ class Seat:
 
 
 class Local(Executor):
-    """A worker that dies takes no other run with it: its run is tried once more by the worker that replaces it."""
+    """A worker that dies takes no other run with it: its run is tried once more by another one."""
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
