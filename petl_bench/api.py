@@ -199,7 +199,7 @@ def base_model(
 
     folder = find_adapter(str(adapter), Path(results))
     config = read_config(folder)
-    return bare_backbone(backbone_source(folder, config, Needs(backbone, None, allow_pickle)), config).model
+    return bare_backbone(backbone_source(config, Needs(backbone, None, allow_pickle)), config).model
 
 
 def _place(table: dict[str, Any]) -> dict[str, Any]:

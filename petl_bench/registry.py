@@ -216,6 +216,7 @@ BACKBONES: Registry[Any] = Registry(
     support=frozenset(
         {
             "base",
+            "condition",
             "folder",
             "half",
             "keys_values",

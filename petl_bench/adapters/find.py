@@ -7,7 +7,6 @@ from pathlib import Path
 
 from petl_bench.adapters.saved import is_adapter
 from petl_bench.errors import UserError
-from petl_bench.records import read_record
 from petl_bench.results import ADAPTER, ResultsTree, match_key
 
 
@@ -39,17 +38,6 @@ def find_adapter(given: str, results: Path) -> Path:
     """
     folder = Path(given).expanduser()
     return folder if is_adapter(folder) else adapter_of_run(find_run(given, results))
-
-
-def backbone_of_run(adapter: Path) -> str | None:
-    """The folder that the backbone of a run's adapter was given by, where it is still there; an exported one has none.
-
-    Raises UserError where the run's record cannot be read.
-    """
-    if adapter.name != ADAPTER or not (adapter.parent / "run.json").is_file():
-        return None
-    folder = read_record(adapter.parent).meta_info.model_info.get("folder")
-    return folder if isinstance(folder, str) and Path(folder).is_dir() else None
 
 
 def note_on_missing(keys: Iterable[str], tree: ResultsTree) -> list[str]:

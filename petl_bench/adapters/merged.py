@@ -26,9 +26,8 @@ TOLERANCE = 1e-4
 def write_merged(folder: Path, model: TrainedModel) -> None:
     """Write ``config.json``, ``model.safetensors`` and ``head/`` into a folder. The model is used up.
 
-    With them go the other files that the backbone is read from, such as ``preprocessor_config.json``.
-
-    The checkpoint is one at the run's input length. Raises UserError where the method cannot be merged.
+    With them go the other files that the backbone is read from, such as ``preprocessor_config.json``. The checkpoint is
+    one at the run's input length. Raises UserError where the method cannot be merged.
     """
     backbone, features = model.backbone, model.config.spec.data.features
     noise = torch.randn(2, *features.shape, generator=torch.Generator().manual_seed(0))
@@ -46,7 +45,7 @@ def write_merged(folder: Path, model: TrainedModel) -> None:
         if model.checkpoint is not None and name != "config.json" and (model.checkpoint / name).is_file():
             shutil.copyfile(model.checkpoint / name, folder / name)
     _write_head(folder / HEAD, model)
-    _check(folder, backbone, noise, before)
+    _check(folder, backbone, features.frames, noise, before)
 
 
 def is_merged(folder: Path) -> bool:
@@ -83,10 +82,10 @@ def _write_head(folder: Path, model: TrainedModel) -> None:
     write_durably(folder / "config.json", json.dumps(said, indent=2, ensure_ascii=False) + "\n")
 
 
-def _check(folder: Path, trained: Backbone, noise: torch.Tensor, before: torch.Tensor) -> None:
+def _check(folder: Path, trained: Backbone, frames: int, noise: torch.Tensor, before: torch.Tensor) -> None:
     """Whether what was written computes what the trained model did. Raises UserError."""
     source = resolve(str(folder))
-    plain = source.cls.load(source.folder, noise.shape[1]).to(before.device)
+    plain = source.cls.load(source.folder, frames).to(before.device)
     with torch.inference_mode():
         plain.pooled, plain.head = trained.pooled, trained.head
         after = plain(noise.to(before.device))

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from petl_bench.adapters.find import backbone_of_run
+from petl_bench.adapters.places import known_place
 from petl_bench.adapters.saved import AdapterConfig, SavedAdapter, read_adapter
 from petl_bench.backbones.base import Backbone
 from petl_bench.backbones.resolve import BackboneSource, resolve
@@ -47,12 +47,12 @@ class TrainedModel:
     """Folder of the bare backbone's files; a bundled one has none."""
 
     @torch.inference_mode()
-    def logits(self, mel: Tensor) -> Tensor:
-        """Log-mel ``[batch, frames, bins]``, not normalised -> logits ``[batch, classes]``, float32 on the CPU.
+    def logits(self, features: Tensor) -> Tensor:
+        """Features as ``benchmarks.features.framed`` makes them -> logits ``[batch, classes]``, float32 on the CPU.
 
         In the run's own precision.
         """
-        inputs = normalised(mel.to(self.device), self.config.normalisation.mean, self.config.normalisation.scale)
+        inputs = normalised(features.to(self.device), self.config.normalisation.mean, self.config.normalisation.scale)
         with precision_of(self.config.spec, self.device):
             logits: Tensor = self.backbone(inputs)
         return logits.float().cpu()
@@ -66,7 +66,7 @@ def load_model(folder: Path, needs: Needs | None = None) -> TrainedModel:
     """
     needs = needs or Needs()
     adapter = read_adapter(folder)
-    source = backbone_source(folder, adapter.config, needs)
+    source = backbone_source(adapter.config, needs)
     backbone = bare_backbone(source, adapter.config)
     method = attached(_planned(adapter.config, needs), backbone)
     _restore(backbone, adapter, folder)
@@ -75,13 +75,13 @@ def load_model(folder: Path, needs: Needs | None = None) -> TrainedModel:
     return TrainedModel(adapter.config, method, backbone, device, source.folder)
 
 
-def backbone_source(folder: Path, config: AdapterConfig, needs: Needs) -> BackboneSource:
-    """Where the backbone is that the adapter in a folder was trained on.
+def backbone_source(config: AdapterConfig, needs: Needs) -> BackboneSource:
+    """Where the backbone is that an adapter was trained on.
 
-    As the user says, else in the folder that the adapter's run had it from, else by its name. Raises UserError where it
-    is not here, or is another one.
+    As the user says, else in the folder that a run on this machine had it from, else by its name. Raises UserError
+    where it is not here, or is another one.
     """
-    name = needs.backbone or backbone_of_run(folder) or config.backbone
+    name = needs.backbone or known_place(config.spec.backbone) or config.backbone
     try:
         source = resolve(name, needs.allow_pickle)
     except UserError as error:

@@ -52,17 +52,17 @@ def predict_files(model: TrainedModel, files: Sequence[str | Path]) -> Iterator[
     """
     for start in range(0, len(files), CLIPS_AT_ONCE):
         heard = [_hear(model, Path(file).expanduser()) for file in files[start : start + CLIPS_AT_ONCE]]
-        inputs = [mel for mel, _ in heard if mel is not None]
+        inputs = [features for features, _ in heard if features is not None]
         logits = iter(model.logits(torch.cat(inputs)).numpy() if inputs else [])
-        for file, (mel, said) in zip(files[start : start + CLIPS_AT_ONCE], heard, strict=True):
-            if mel is None:
+        for file, (features, said) in zip(files[start : start + CLIPS_AT_ONCE], heard, strict=True):
+            if features is None:
                 yield Unread(str(file), said[0])
             else:
                 yield FilePrediction(str(file), model.config.class_names, next(logits), said)
 
 
 def _hear(model: TrainedModel, path: Path) -> tuple[Tensor | None, tuple[str, ...]]:
-    """Log-mel ``[1, frames, bins]`` of a file, and notes; None, and the reason, where it cannot be read."""
+    """Features ``[1, ...]`` of a file, and notes; None, and the reason, where it cannot be read."""
     features = model.config.spec.data.features
     try:
         heard = read_part(str(path), partial(read_audio, path), features.frames)

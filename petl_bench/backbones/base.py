@@ -2,39 +2,20 @@
 
 from __future__ import annotations
 
-import math
-import zlib
 from abc import abstractmethod
-from collections.abc import Iterable
+from collections.abc import Collection
 from pathlib import Path
-from typing import Any, ClassVar, Literal, NamedTuple, get_args
+from typing import Any, ClassVar, Literal, get_args
 
 import torch
 from torch import Tensor, nn
 
+from petl_bench.backbones.condition import bits_of, structure_of
 from petl_bench.backbones.sites import Description, Geometry, KeysValues, LayerSite, ModelSite, Padding, Removable, Site
 
 Role = Literal["adapter", "bias", "norm", "head", "backbone"]
 METHOD_ROLES = ("adapter", "bias", "norm")
 """Roles that a method gives; the others are given here."""
-SMALL_BYTES = 4096
-LARGE_ODD = 0x9E3779B97F4A7C15 - 2**64
-"""Keeps sums of rows and of columns apart."""
-
-
-class Structure(NamedTuple):
-    """What can be told of a module without its weights."""
-
-    kind: type[nn.Module]
-    trains: dict[str, bool]
-    hooks: tuple[int, int, int]
-    plain: dict[str, Any]
-    """Attributes that are numbers, texts, truth values or None."""
-    attributes: tuple[str, ...]
-
-    def without(self, attribute: str) -> Structure:
-        """The same but for one plain attribute."""
-        return self._replace(plain={name: value for name, value in self.plain.items() if name != attribute})
 
 
 class Backbone(nn.Module):
@@ -89,10 +70,6 @@ class Backbone(nn.Module):
     def tokens(self, features: Tensor) -> Tensor:
         """``[batch, frames, bins]`` or ``[batch, samples]`` -> the final norm's output ``[batch, tokens, hidden]``."""
 
-    def before_layers(self) -> tuple[nn.Module, ...]:
-        """The modules whose parameters the first layer's input depends on."""
-        return (self.module_at("tokens_in", None),)
-
     def is_padding(self, features: Tensor) -> Tensor:
         """Which values of the input are no sound but mark its absence, ``[batch, ...]``."""
         return torch.zeros_like(features, dtype=torch.bool)
@@ -142,7 +119,7 @@ class Backbone(nn.Module):
         label = name if layer is None else f"layer{layer}_{name}"
         return Site(label, self.module_at(name, layer), self._handles)
 
-    def add(self, name: str, module: nn.Module, role: Role, redundant: Iterable[str] = ()) -> None:
+    def add(self, name: str, module: nn.Module, role: Role, redundant: Collection[str] = ()) -> None:
         """Take in a method's module; all its parameters train under ``role``.
 
         ``redundant`` names those of them that cannot change a training loss. Raises ValueError where a name is taken, a
@@ -219,13 +196,7 @@ class Backbone(nn.Module):
 
     def structure(self) -> dict[str, Any]:
         """By module: what trains, mode, hooks, plain attributes."""
-        found: dict[str, Any] = {}
-        for name, module in self.named_modules():
-            plain = {k: v for k, v in vars(module).items() if isinstance(v, bool | int | float | str | None)}
-            hooks = len(module._forward_hooks), len(module._forward_pre_hooks), len(module._backward_hooks)
-            trains = {key: tensor.requires_grad for key, tensor in _tensors(module)}
-            found[name] = Structure(type(module), trains, hooks, plain, tuple(sorted(vars(module))))
-        return found
+        return {name: structure_of(module) for name, module in self.named_modules()}
 
     def trained_parameters(self) -> list[nn.Parameter]:
         """The parameters that train, in a fixed order."""
@@ -248,7 +219,7 @@ class Backbone(nn.Module):
 
     def parameters_by_role(self) -> dict[str, int]:
         """Number of trained parameters of each role."""
-        counts: dict[str, int] = dict.fromkeys(("adapter", "bias", "norm", "head", "backbone"), 0)
+        counts: dict[str, int] = dict.fromkeys(get_args(Role), 0)
         for name, parameter in self.named_parameters():
             if name in self.roles:
                 counts[self.roles[name]] += parameter.numel()
@@ -294,30 +265,3 @@ class Backbone(nn.Module):
     def _check_role(self, role: Role) -> None:
         if role not in METHOD_ROLES:
             raise ValueError(f"role '{role}': give one of {', '.join(METHOD_ROLES)}")
-
-
-def bits_of(module: nn.Module) -> dict[str, int]:
-    """A module's own tensors by name, as sums of their bits."""
-    return {key: _bits(tensor) for key, tensor in _tensors(module)}
-
-
-def _tensors(module: nn.Module) -> list[tuple[str, Tensor]]:
-    return [*module.named_parameters(recurse=False), *module.named_buffers(recurse=False)]
-
-
-def _bits(tensor: Tensor) -> int:
-    """A sum over a tensor's memory in which every place has a weight: another value or order, another sum.
-
-    But for rare coincidence. Large tensors are summed by rows and by columns of a square of whole numbers, which needs
-    no copy; rows and columns are then weighed.
-    """
-    memory = tensor.detach().contiguous().view(-1).view(torch.uint8)
-    if len(memory) < SMALL_BYTES:
-        return zlib.crc32(memory.cpu().numpy().data)
-    whole = memory[: len(memory) // 8 * 8].view(torch.int64)
-    side = math.isqrt(len(whole))
-    square, rest = whole[: side**2].view(side, side), whole[side**2 :]
-    weights = 2 * torch.arange(max(side, len(rest)), device=tensor.device) + 1
-    by_row, by_column = square.sum(dim=1) * weights[:side], square.sum(dim=0) * weights[:side] * LARGE_ODD
-    parts = by_row.sum() + by_column.sum() + (rest * weights[: len(rest)]).sum()
-    return int(parts) + zlib.crc32(memory[len(whole) * 8 :].cpu().numpy().data)

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from transformers import AttentionInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
-from petl_bench.backbones.sites import KeysValues
+from petl_bench.backbones.sites import KeysValues, extended
 
 CHANGEABLE_ATTENTION = "petl_bench_keys_values"
 CHANGES = "petl_bench_changes"
@@ -30,11 +30,6 @@ def changed(attention: nn.Module, key: Tensor, value: Tensor) -> tuple[Tensor, T
     for change in getattr(attention, CHANGES, ()):
         key, value = change(key, value)
     return key, value
-
-
-def extended(mask: Tensor, length: int, value: float) -> Tensor:
-    """A mask ``[..., keys]`` for ``length`` keys: the new ones, which stand first, get ``value``."""
-    return nn.functional.pad(mask, (length - mask.shape[-1], 0), value=value)
 
 
 def changeable_attention(

@@ -19,7 +19,7 @@ from petl_bench.locations import cache_folder, unwritable_cache
 PATTERN = "pytorch_model*.bin"
 
 
-def as_safetensors(folder: Path, others: Sequence[str] = ("config.json",)) -> Path:
+def as_safetensors(folder: Path, others: Sequence[str]) -> Path:
     """A folder in the cache with the model of ``folder``, its weights as safetensors; made where it is not there yet.
 
     ``others`` are the files that go along, as far as they are there. Only tensors are taken out of the pickle (torch's

@@ -13,9 +13,7 @@ from petl_bench.errors import UserError
 LayerSite = Literal["layer_in", "mhsa", "ffn", "q", "k", "v", "o", "fc1", "fc2", "norm_mhsa", "norm_ffn"]
 ModelSite = Literal["patch_embedding", "tokens_in", "norm_final"]
 KeysValues = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
-
-
-ModelInput = Literal["log_mel", "waveform"]
+InputKind = Literal["log_mel", "waveform"]
 
 
 @dataclass(frozen=True)
@@ -38,7 +36,7 @@ class Geometry:
     """Names of the tokens that stand before the patches."""
     rows: int | None = None
     """Frequency rows of the tokens behind the special ones, row after row in time; None for a sequence of frames."""
-    input: ModelInput = "log_mel"
+    input: InputKind = "log_mel"
 
     def check_features(self, frames: int, bins: int) -> None:
         """Raise UserError where the model cannot take features of this shape."""
@@ -67,7 +65,12 @@ class Padding:
         """The same for so many tokens, ``[batch, tokens]``: those before the frames are a method's, and used."""
         if self.used is None:
             return None
-        return nn.functional.pad(self.used, (tokens - self.used.shape[-1], 0), value=True)
+        return extended(self.used, tokens, True)
+
+
+def extended(mask: Tensor, length: int, value: float) -> Tensor:
+    """A mask ``[..., tokens]`` for ``length`` tokens: a method's, which stand first, get ``value``."""
+    return nn.functional.pad(mask, (length - mask.shape[-1], 0), value=value)
 
 
 class Removable(Protocol):

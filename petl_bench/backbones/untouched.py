@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from torch import Tensor, nn
-
-from petl_bench.backbones.base import Backbone, Structure, bits_of
+from petl_bench.backbones.base import Backbone
+from petl_bench.backbones.condition import Structure, bits_of
 
 APART = ("attachments", "head", "attention function")
 """Parts of a backbone's condition that change no hidden state by themselves: sites say where attachments are used."""
@@ -56,25 +55,3 @@ def _alike(loaded: Any, now: Any) -> bool:
 
 def _has_its_weights(backbone: Backbone, name: str, loaded: Mapping[str, Any]) -> bool:
     return bool(bits_of(backbone.get_submodule(name)) == loaded[name][1])
-
-
-def plain_final_norm(backbone: Backbone) -> nn.LayerNorm | None:
-    """The final norm where it is a LayerNorm that nothing is attached to: its affine part commutes with the mean."""
-    norm = backbone.module_at("norm_final", None)
-    if type(norm) is not nn.LayerNorm or norm._forward_hooks or norm._forward_pre_hooks:
-        return None
-    return norm
-
-
-def pooled_states(backbone: Backbone, hidden: Tensor, norm: nn.LayerNorm) -> Tensor:
-    """Mean over the pooled tokens of hidden states, normalised without weight and bias, ``[batch, hidden]``."""
-    return backbone.pool(nn.functional.layer_norm(hidden, norm.normalized_shape, None, None, norm.eps))
-
-
-def logits_of_pooled(backbone: Backbone, pooled: Tensor, norm: nn.LayerNorm) -> Tensor:
-    """What ``pooled_states`` comes to with the norm's weight and bias and the head, ``[batch, classes]``."""
-    if norm.weight is not None:
-        pooled = pooled * norm.weight
-    if norm.bias is not None:
-        pooled = pooled + norm.bias
-    return backbone.classify(pooled)

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from petl_bench.backbones.base import Backbone
 from petl_bench.backbones.folder import load_model, weight_digests
-from petl_bench.backbones.keys_values import CHANGEABLE_ATTENTION, change_keys_values, extended, forget_changes
-from petl_bench.backbones.sites import Description, Geometry, KeysValues, LayerSite, ModelSite
+from petl_bench.backbones.keys_values import CHANGEABLE_ATTENTION, change_keys_values, forget_changes
+from petl_bench.backbones.sites import Description, Geometry, KeysValues, LayerSite, ModelSite, extended
 from petl_bench.backbones.waveform_folder import SETTINGS, config_of, geometry_of, is_no_trunk, normalises_clips
 from petl_bench.canonical import digest
 
@@ -103,11 +103,6 @@ class Waveform(Backbone):
         else:
             found = layers[layer].get_submodule(IN_LAYER[site])
         return found
-
-    def before_layers(self) -> tuple[nn.Module, ...]:
-        encoder = self.model.encoder
-        stem = (self.model.feature_extractor, self.model.feature_projection, encoder.pos_conv_embed, encoder.dropout)
-        return (*stem, encoder.layer_norm) if self.post_norm else stem
 
     def fine_tuned(self) -> dict[str, nn.Parameter]:
         everything = super().fine_tuned().items()

@@ -9,7 +9,8 @@ from torch import Tensor
 from transformers import WavLMConfig, WavLMModel
 from transformers.models.wavlm.modeling_wavlm import WavLMAttention
 
-from petl_bench.backbones.keys_values import changed, extended
+from petl_bench.backbones.keys_values import changed
+from petl_bench.backbones.sites import extended
 from petl_bench.backbones.waveform import Waveform
 
 

@@ -75,9 +75,9 @@ class MissingDataError(Exception):
 class FileLayout(Layout):
     """A layout whose clips are audio files below the folder."""
 
-    @abstractmethod
     def path(self, clip: Clip) -> Path:
-        """The clip's file."""
+        """The clip's file: its id is the path below the folder, unless a layout says otherwise."""
+        return self.folder / clip.id
 
     def file(self, clip: Clip) -> Path:
         """The clip's file, which may or may not be there. Raises UserError where its name leads out of the folder.

@@ -15,10 +15,11 @@ import numpy.typing as npt
 from scipy import fft, ndimage
 
 from petl_bench.benchmarks.landmarks import Landmarks, candidates
+from petl_bench.cards import RATE
 
 Samples = npt.NDArray[np.float32]
 
-RATE_IN, RATE = 16_000, 8_000
+LEVELLED_RATE = RATE // 2
 LOWEST, HIGHEST = 50, 3_800
 """Hz: below is hum, above is what coders replace."""
 
@@ -84,9 +85,9 @@ def levelled(waveform: Samples) -> Samples:
     count = fft.next_fast_len(len(waveform), real=True)
     count += count % 2
     spectrum = fft.rfft(waveform - waveform.mean(), count)
-    power = ndimage.uniform_filter1d(np.abs(spectrum) ** 2, max(1, SMOOTHING * count // RATE_IN), mode="nearest")
+    power = ndimage.uniform_filter1d(np.abs(spectrum) ** 2, max(1, SMOOTHING * count // RATE), mode="nearest")
     spectrum /= np.maximum(power, 1e-6 * power.max() + np.finfo(np.float32).tiny) ** 0.25
-    hertz = np.arange(len(spectrum)) * RATE_IN / count
+    hertz = np.arange(len(spectrum)) * RATE / count
     spectrum[(hertz < LOWEST) | (hertz > HIGHEST)] = 0
     half: Samples = fft.irfft(spectrum[: count // 4 + 1], count // 2)[: len(waveform) // 2].astype(np.float32)
     return half
@@ -102,7 +103,7 @@ def compare(first: Samples, second: Samples) -> tuple[float, float]:
     shifts = np.arange(1 - len(second), len(first))
     start, end = np.maximum(shifts, 0), np.minimum(shifts + len(second), len(first))
     energies = [_energy(first, start, end), _energy(second, start - shifts, end - shifts)]
-    enough = end - start >= max(LEAST_SECONDS * RATE, LEAST_SHARE * min(len(first), len(second)))
+    enough = end - start >= max(LEAST_SECONDS * LEVELLED_RATE, LEAST_SHARE * min(len(first), len(second)))
     for energy, clip in zip(energies, (first, second), strict=True):
         enough &= energy > LEAST_ENERGY * float(np.square(clip, dtype=np.float64).sum())
     if not enough.any():
@@ -114,7 +115,7 @@ def compare(first: Samples, second: Samples) -> tuple[float, float]:
     similarity = float(correlation[best])
     if len(elsewhere) and elsewhere.max() > ALONE * similarity:
         return 0.0, 0.0
-    return min(similarity, 1.0), float(-shifts[best] / RATE)
+    return min(similarity, 1.0), float(-shifts[best] / LEVELLED_RATE)
 
 
 def _energy(clip: Samples, start: npt.NDArray[np.int64], end: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:

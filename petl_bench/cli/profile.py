@@ -80,7 +80,7 @@ def profile(
     from petl_bench.files import writing
     from petl_bench.profiling.apart import FailedApartError, apart
     from petl_bench.profiling.matmul import matmul_gflops_per_second
-    from petl_bench.profiling.measure import Order, measure
+    from petl_bench.profiling.measure import ProfileRequest, measure
     from petl_bench.profiling.profiles import FOLDER, Profile, write_profile
     from petl_bench.results import ResultsTree
     from petl_bench.workbench import Workbench, opening_of
@@ -109,7 +109,7 @@ def profile(
         for run in plan:
             status.update(f"{run.method}, {len(outcomes) + 1} of {len(plan)}")
             try:
-                measured = apart(measure, Order(run, opening, place, threads, repeats, matmul))
+                measured = apart(measure, ProfileRequest(run, opening, place, threads, repeats, matmul))
             except FailedApartError as error:
                 outcomes.append((run.method, str(error)))
             else:

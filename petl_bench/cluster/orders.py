@@ -15,7 +15,7 @@ from petl_bench.workbench import Opening
 
 
 class Orders(BaseModel):
-    """As of a worker's, for all array tasks."""
+    """What all array tasks work with, and the runs of each."""
 
     opening: Opening
     results: Path

@@ -20,40 +20,48 @@ Judge = Callable[[Task, int, dict[str, float]], bool]
 
 
 class Witness(Protocol):
-    """Told how runs go."""
+    """Told how runs go; a class that derives from it need not listen to everything."""
 
-    def features(self, done: int, total: int) -> None: ...
-    def run_started(self, run: PlannedRun) -> None: ...
-    def epoch(self, run: PlannedRun, epoch: int, log: dict[str, float]) -> None: ...
-    def remark(self, run: PlannedRun, text: str) -> None: ...
-    def said(self, text: str) -> None: ...
-    def waiting(self, held: Sequence[tuple[PlannedRun, str]]) -> None: ...
-    def run_held(self, run: PlannedRun) -> None: ...
+    def features(self, done: int, total: int) -> None:
+        return
+
+    def run_started(self, run: PlannedRun) -> None:
+        return
+
+    def epoch(self, run: PlannedRun, epoch: int, log: dict[str, float]) -> None:
+        return
+
+    def remark(self, run: PlannedRun, text: str) -> None:
+        return
+
+    def said(self, text: str) -> None:
+        return
+
+    def waiting(self, held: Sequence[tuple[PlannedRun, str]]) -> None:
+        return
+
+    def run_held(self, run: PlannedRun) -> None:
+        return
 
 
 class Reporter(Witness, Protocol):
     """Told what happens; a terminal, a log, a test. A run that is not ``first`` was filed by another process before."""
 
-    def begin(self, todo: Collection[PlannedRun], done: int, failed_before: int) -> None: ...
-    def run_skipped(self, run: PlannedRun) -> None: ...
-    def run_done(self, run: PlannedRun, record: RunRecord, first: bool) -> None: ...
-    def run_failed(self, run: PlannedRun, error: str) -> None: ...
+    def begin(self, todo: Collection[PlannedRun], done: int, failed_before: int) -> None:
+        return
+
+    def run_skipped(self, run: PlannedRun) -> None:
+        return
+
+    def run_done(self, run: PlannedRun, record: RunRecord, first: bool) -> None:
+        return
+
+    def run_failed(self, run: PlannedRun, error: str) -> None:
+        return
 
 
-class Unreported:
+class Unreported(Reporter):
     """A reporter that tells nobody."""
-
-    def begin(self, todo: Collection[PlannedRun], done: int, failed_before: int) -> None: ...
-    def features(self, done: int, total: int) -> None: ...
-    def run_started(self, run: PlannedRun) -> None: ...
-    def epoch(self, run: PlannedRun, epoch: int, log: dict[str, float]) -> None: ...
-    def remark(self, run: PlannedRun, text: str) -> None: ...
-    def said(self, text: str) -> None: ...
-    def waiting(self, held: Sequence[tuple[PlannedRun, str]]) -> None: ...
-    def run_held(self, run: PlannedRun) -> None: ...
-    def run_skipped(self, run: PlannedRun) -> None: ...
-    def run_done(self, run: PlannedRun, record: RunRecord, first: bool) -> None: ...
-    def run_failed(self, run: PlannedRun, error: str) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -106,11 +114,9 @@ class Executor(ABC):
 
     @abstractmethod
     def execute(self, tasks: Iterable[Task], judge: Judge | None = None) -> Iterator[tuple[Task, Result]]:
-        """Do every task, and say what came of it; tasks are asked for when they can be started.
-        Where none is left at one time there may be more after a result.
+        """Do every task, and say what came of it; the judge is asked of tasks that are judged.
 
-        The judge is asked of tasks that are judged.
-
+        Tasks are asked for when they can be started. Where none is left at one time there may be more after a result.
         Raises UserError where no run can be trained: no backbone, a tree that cannot be written to.
         """
 

@@ -22,7 +22,7 @@ from pydantic import TypeAdapter
 
 from petl_bench.errors import UserError
 from petl_bench.executors.base import Executor, Judge
-from petl_bench.executors.worker import STOPPING_SECONDS, Orders
+from petl_bench.executors.worker import STOPPING_SECONDS, WorkerSetup
 from petl_bench.exit_codes import ExitCodes
 from petl_bench.plan import PlannedRun
 from petl_bench.work import Result, Task, file_failure
@@ -50,7 +50,7 @@ class Seat:
 
 
 class Local(Executor):
-    """A worker that dies takes no other run with it: its run is tried once more by the worker that replaces it."""
+    """A worker that dies takes no other run with it: its run is tried once more by another one."""
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
@@ -70,8 +70,7 @@ class Local(Executor):
 
     def execute(self, tasks: Iterable[Task], judge: Judge | None = None) -> Iterator[tuple[Task, Result]]:
         coming, again = iter(tasks), deque[Task]()
-        for seat in self._seats:
-            self._hand_out(seat, coming, again)
+        self._hand_out(coming, again)
         while any(seat.task for seat in self._seats):
             seat, process, message = self._events.get()
             task, event = seat.task, message["event"]
@@ -87,10 +86,11 @@ class Local(Executor):
                     _stream(process.stdin).close()
                 if task is None:
                     continue
+                seat.task = None
                 failed = self._after_death(seat, task, message["code"], again)
                 if failed is not None:
                     yield task, failed
-                self._hand_out(seat, coming, again)
+                self._hand_out(coming, again)
             elif task is None:
                 continue
             elif event == "started":
@@ -103,8 +103,9 @@ class Local(Executor):
             elif event == "remark":
                 self.reporter.remark(task.run, message["text"])
             elif event == "result":
+                seat.task = None
                 yield task, RESULTS.validate_python(message["result"])
-                self._hand_out(seat, coming, again)
+                self._hand_out(coming, again)
 
     def leave(self, seconds: float) -> None:
         """Have every worker end after the epoch it is in, its run kept; one that takes longer is killed."""
@@ -133,14 +134,17 @@ class Local(Executor):
         for seat in self._seats:
             seat.process = seat.task = None
 
-    def _hand_out(self, seat: Seat, coming: Iterator[Task], again: deque[Task]) -> None:
-        """Give the seat the next task, and a worker where it has none."""
-        seat.task, seat.begun = again.popleft() if again else next(coming, None), False
-        if seat.task is None:
-            return
-        if seat.process is None:
-            self._start(seat)
-        self._send(seat, seat.task.model_dump_json())
+    def _hand_out(self, coming: Iterator[Task], again: deque[Task]) -> None:
+        """Give every seat that is free a task while there are any, and a worker where it has none."""
+        for seat in self._seats:
+            if seat.task is not None:
+                continue
+            seat.task, seat.begun = again.popleft() if again else next(coming, None), False
+            if seat.task is None:
+                return
+            if seat.process is None:
+                self._start(seat)
+            self._send(seat, seat.task.model_dump_json())
 
     def _send(self, seat: Seat, line: str) -> None:
         """Send a line to the seat's worker."""
@@ -172,7 +176,7 @@ class Local(Executor):
 
     def _start(self, seat: Seat) -> None:
         """Start a worker in a session of its own: an interrupt from the terminal is for this process alone."""
-        orders = Orders(
+        setup = WorkerSetup(
             opening=self.workbench.opening,
             results=self.tree.root.absolute(),
             execution=self.execution,
@@ -185,14 +189,14 @@ class Local(Executor):
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env={**worker_environment(orders.threads), "PYTHONPATH": paths},
+            env={**worker_environment(setup.threads), "PYTHONPATH": paths},
             encoding="utf-8",
             errors="replace",
             start_new_session=True,
         )
         seat.last_lines.clear()
         seat.process = process
-        self._send(seat, orders.model_dump_json())
+        self._send(seat, setup.model_dump_json())
         threading.Thread(target=self._listen, args=(seat, process), daemon=True).start()
 
     def _listen(self, seat: Seat, process: subprocess.Popen[str]) -> None:

@@ -1,9 +1,9 @@
 """A resident worker: a process that keeps backbone and features loaded and does the tasks that it is handed.
 
-It is handed JSON lines on its standard input, first ``Orders``, then a ``Task`` each, and answers with JSON lines; of a
-task that is judged it reads after every epoch whether to go on. What a method prints goes to standard error. Where its
-input ends, the process that started it is gone: it stops. At one of ``LEAVE_SIGNALS`` it leaves: a run that is under
-way is kept after the epoch it is in, and the process ends.
+It is handed JSON lines on its standard input, first a ``WorkerSetup``, then a ``Task`` each, and answers with JSON
+lines; of a task that is judged it reads after every epoch whether to go on. What a method prints goes to standard
+error. Where its input ends, the process that started it is gone: it stops. At one of ``LEAVE_SIGNALS`` it leaves: a run
+that is under way is kept after the epoch it is in, and the process ends.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ STOPPING_SECONDS = 10.0
 """A worker that is to stop leaves what it does in good order, if that takes no longer."""
 
 
-class Orders(BaseModel):
+class WorkerSetup(BaseModel):
     """What a worker works with, and where to."""
 
     opening: Opening
@@ -108,12 +108,12 @@ def main() -> None:
     leaving = Leaving()
     for number in LEAVE_SIGNALS:
         signal.signal(number, leaving)
-    lines = _lines(_orders())
+    lines = _lines(_input())
     channel = Channel(lines, leaving)
     try:
-        orders = Orders.model_validate_json(next(lines))
-        torch.set_num_threads(orders.threads)
-        _work(orders, channel, lines)
+        setup = WorkerSetup.model_validate_json(next(lines))
+        torch.set_num_threads(setup.threads)
+        _work(setup, channel, lines)
     except UserError as error:
         channel.tell("mistake", text=str(error))
     except (StopIteration, KeyboardInterrupt, BrokenPipeError, LeavingError):
@@ -125,10 +125,9 @@ def main() -> None:
         os.kill(os.getpid(), leaving.asked_by)
 
 
-def _work(orders: Orders, channel: Channel, lines: Iterator[str]) -> None:
-    workbench = Workbench.open(orders.opening, orders.device)
-    tree = ResultsTree(orders.results)
-    channel.tell("ready")
+def _work(setup: WorkerSetup, channel: Channel, lines: Iterator[str]) -> None:
+    workbench = Workbench.open(setup.opening, setup.device)
+    tree = ResultsTree(setup.results)
     for line in lines:
         channel.leaving.in_hand = True
         task = Task.model_validate_json(line)
@@ -141,7 +140,7 @@ def _work(orders: Orders, channel: Channel, lines: Iterator[str]) -> None:
         workbench.backbone(spec)
         channel.judged = task.judged
         channel.tell("started")
-        result = take_up(task, workbench, tree, orders.execution, channel)
+        result = take_up(task, workbench, tree, setup.execution, channel)
         channel.tell("result", result=result.model_dump(mode="json"))
         if not _is_sound(workbench.device):
             return
@@ -159,7 +158,7 @@ def _is_sound(device: torch.device) -> bool:
     return True
 
 
-def _orders() -> TextIO:
+def _input() -> TextIO:
     """The pipe that tasks come by, out of the reach of methods and of the processes that they start."""
     source = os.fdopen(os.dup(0), encoding="utf-8")
     nothing = os.open(os.devnull, os.O_RDONLY)

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated, Literal
+from typing import Annotated
 
 import torch
-from pydantic import Field, PositiveFloat, PositiveInt, field_validator
+from pydantic import PositiveFloat, PositiveInt
 from torch import nn
 
 from petl_bench.backbones.base import Backbone
 from petl_bench.backbones.sites import Geometry, Site
 from petl_bench.canonical import Introduced
 from petl_bench.methods.base import Method, MethodConfig
-from petl_bench.methods.placement import Layers, select_layers
-
-Target = Literal["q", "k", "v", "o", "fc1", "fc2"]
+from petl_bench.methods.placement import Layers, Targets, select_layers
 
 
 class LowRankUpdate(nn.Module):
@@ -48,13 +46,8 @@ class Lora(Method):
     class Config(MethodConfig):
         rank: PositiveInt = 6
         alpha: PositiveFloat = 16.0
-        targets: Annotated[tuple[Target, ...], Field(min_length=1)] = ("q", "v")
+        targets: Targets = ("q", "v")
         layers: Annotated[Layers, Introduced("all")] = "all"
-
-        @field_validator("targets")
-        @classmethod
-        def _in_model_order(cls, targets: tuple[Target, ...]) -> tuple[str, ...]:
-            return tuple(name for name in ("q", "k", "v", "o", "fc1", "fc2") if name in targets)
 
     config: Config
 

@@ -20,7 +20,8 @@ FIRST_SCALE = 0.1
 class MambaAdapter(nn.Module):
     """Linear d->r, Mamba over the tokens, dropout, linear r->d, times a trained number: ``[batch, tokens, d]`` -> same.
 
-    The linear maps are ``shared`` with other adapters.
+    The linear maps are ``shared`` with other adapters. Mamba only looks back: padding behind a clip reaches none of its
+    tokens.
     """
 
     def __init__(self, shared: BottleneckAdapter, mamba: Mamba, dropout: float) -> None:

@@ -11,10 +11,10 @@ import types
 from collections.abc import Iterable
 from functools import cache
 from importlib.metadata import version
-from typing import Annotated, Any, ClassVar, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any, ClassVar, Literal, Union, get_args, get_origin, get_type_hints
 
 import torch
-from pydantic import Field, create_model, field_validator
+from pydantic import Field, create_model
 from torch import nn
 
 from petl_bench.backbones.base import Backbone
@@ -22,11 +22,8 @@ from petl_bench.backbones.sites import Geometry
 from petl_bench.cards import Optimizer
 from petl_bench.errors import UserError, nearest, one_line
 from petl_bench.methods.base import Method, MethodConfig
-from petl_bench.methods.placement import Layers, select_layers
+from petl_bench.methods.placement import Layers, Target, Targets, select_layers
 from petl_bench.registry import Implementation
-
-Target = Literal["q", "k", "v", "o", "fc1", "fc2"]
-TARGETS: tuple[Target, ...] = get_args(Target)
 
 PROMPTS = {
     "prompt_tuning": "prompt_shallow",
@@ -93,13 +90,8 @@ PLAIN = (bool, int, float, str, type(None))
 class PeftConfig(MethodConfig):
     """What every tuner has beside its own fields: the linear maps that it wraps."""
 
-    targets: Annotated[tuple[Target, ...], Field(min_length=1)] = ("q", "v")
+    targets: Targets = ("q", "v")
     layers: Layers = "all"
-
-    @field_validator("targets")
-    @classmethod
-    def _in_model_order(cls, targets: tuple[Target, ...]) -> tuple[str, ...]:
-        return tuple(name for name in TARGETS if name in targets)
 
 
 class PeftMethod(Method):

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from torch import nn
 
 from petl_bench.backbones.sites import LayerSite, Site
@@ -60,6 +60,17 @@ def select_layers(layers: str | tuple[int, ...], count: int) -> tuple[int, ...]:
     if layers[-1] >= count:
         raise ValueError(f"layers = {list(layers)}: the backbone has {count} layers, 0 to {count - 1}")
     return layers
+
+
+Target = Literal["q", "k", "v", "o", "fc1", "fc2"]
+
+
+def _in_model_order(targets: tuple[Target, ...]) -> tuple[Target, ...]:
+    return tuple(name for name in get_args(Target) if name in targets)
+
+
+Targets = Annotated[tuple[Target, ...], Field(min_length=1), AfterValidator(_in_model_order)]
+"""The linear maps of a layer that a method works on, in the model's order."""
 
 
 class Placement(BaseModel):

@@ -24,15 +24,9 @@ def layer_setting(method: MethodChoice) -> str:
 
 
 def criterion(by: Criterion, count: int) -> str:
-    """What so many layers were chosen for, as goes on from "layers"."""
-    return (
-        CRITERIA[by]
-        if count > 1
-        else CRITERIA[by]
-        .replace("outputs", "output")
-        .replace("separate", "separates")
-        .replace("their inputs do", "its input does")
-    )
+    """What so many layers were chosen for, as goes on from "layer" or "layers"."""
+    one, several = CRITERIA[by]
+    return several if count > 1 else one
 
 
 def card_text(method: MethodChoice, found: Probe, layers: Sequence[int], by: Criterion) -> str:
@@ -41,16 +35,15 @@ def card_text(method: MethodChoice, found: Probe, layers: Sequence[int], by: Cri
     recipe = {**method.card.optimizer.model_dump(mode="json", exclude_unset=True), **_of(said, optimizer=True)}
     hyperparameters = {**_of(said, optimizer=False), layer_setting(method): list(layers)}
     code = method.code if method.code.endswith(".py") or ".py:" in method.code else method.implementation.name
-    plural = "layers" if len(layers) > 1 else "layer"
-    named = ", ".join(map(str, layers))
+    noun = "layers" if len(layers) > 1 else "layer"
     lines = [
         comment(f"Code: {_code_file(method)}"),
-        comment(f"Layer{'s' * (len(layers) > 1)} {criterion(by, len(layers))}, by a linear probe of {found.backbone}"),
+        comment(f"{noun.capitalize()} {criterion(by, len(layers))}, by a linear probe of {found.backbone}"),
         comment(
-            f"on the validation clips of {found.benchmark}: seeds {_listed(found.seeds)}, folds {_listed(found.folds)}."
+            f"on the validation clips of {found.benchmark}: seeds {listed(found.seeds)}, folds {listed(found.folds)}."
         ),
         f"implementation = {toml(code)}",
-        f"title = {toml(f'{method.card.title}, {plural} {named} alone')}",
+        f"title = {toml(f'{method.card.title}, {noun} {listed(layers)} alone')}",
         *([f"paper = {toml(method.card.paper)}"] if method.card.paper else []),
         "",
         "[hyperparameters]",
@@ -71,5 +64,6 @@ def _code_file(method: MethodChoice) -> str:
     return f"{module.replace('.', '/')}.py" if module.startswith("petl_bench.") else method.code.partition(":")[0]
 
 
-def _listed(numbers: Sequence[int]) -> str:
+def listed(numbers: Sequence[int]) -> str:
+    """Numbers as a sentence has them."""
     return ", ".join(map(str, numbers))

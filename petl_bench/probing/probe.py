@@ -21,10 +21,14 @@ from petl_bench.workbench import Workbench
 
 SCHEMA_VERSION = 1
 Criterion = Literal["accuracy", "gain"]
-CRITERIA: dict[Criterion, str] = {
-    "accuracy": "whose outputs separate the classes best",
-    "gain": "whose outputs separate the classes better than their inputs do, by most",
+CRITERIA: dict[Criterion, tuple[str, str]] = {
+    "accuracy": ("whose output separates the classes best", "whose outputs separate the classes best"),
+    "gain": (
+        "whose output separates the classes better than its input does, by most",
+        "whose outputs separate the classes better than their inputs do, by most",
+    ),
 }
+"""What layers are chosen for, as goes on from "layer" and from "layers"."""
 
 
 class Depth(Part):

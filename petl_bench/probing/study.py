@@ -13,7 +13,7 @@ from petl_bench.backbones.sites import Geometry
 from petl_bench.errors import UserError
 from petl_bench.lookup import MethodChoice
 from petl_bench.methods.placement import select_layers
-from petl_bench.probing.card import criterion, layer_setting
+from petl_bench.probing.card import criterion, layer_setting, listed
 from petl_bench.probing.probe import Criterion, Probe
 from petl_bench.probing.toml import comment, toml
 from petl_bench.registry import BACKBONES
@@ -46,7 +46,7 @@ def study_text(method: MethodChoice, subject: Subject, found: Probe, layers: Seq
     anywhere.
     """
     count, depth, key = len(layers), len(found.depths) - 1, layer_setting(method)
-    probed, ends = f"probe: {_listed(layers)}", str(count) if count > 1 else ""
+    probed, ends = f"probe: {listed(layers)}", str(count) if count > 1 else ""
     candidates: list[tuple[str, str | list[int]]] = [
         (probed, list(layers)),
         (f"first {ends}".strip(), f"first:{count}"),
@@ -54,7 +54,7 @@ def study_text(method: MethodChoice, subject: Subject, found: Probe, layers: Seq
         ("all", "all"),
     ]
     drawn = {select_layers(_selection(chosen), depth) for _, chosen in candidates}
-    draws = [(f"random: {_listed(draw)}", draw) for draw in _draws(count, depth, found, drawn)]
+    draws = [(f"random: {listed(draw)}", draw) for draw in _draws(count, depth, found, drawn)]
     arms: dict[str, dict[str, object]] = {}
     seen: set[tuple[int, ...]] = set()
     for name, chosen in [*candidates[:3], *draws, candidates[3]]:
@@ -160,7 +160,3 @@ def _folder_from_anywhere(backbone: str) -> str:
     """A bundled or hub name as it is, a folder from the root."""
     folder = Path(backbone).expanduser()
     return str(folder.resolve()) if backbone not in BACKBONES.names() and folder.is_dir() else backbone
-
-
-def _listed(layers: Sequence[int]) -> str:
-    return ", ".join(map(str, layers))

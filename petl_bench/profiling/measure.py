@@ -34,7 +34,7 @@ Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
-class Order:
+class ProfileRequest:
     """What is to be measured, on what. ``matmul``: what the machine reaches, in GFLOP/s."""
 
     planned: PlannedRun
@@ -54,11 +54,11 @@ class Timings:
     memory: Memory
 
 
-def measure(order: Order) -> Profile:
+def measure(request: ProfileRequest) -> Profile:
     """Count, time and weigh one method; of a batch that does not fit into memory, half is tried."""
-    torch.set_num_threads(order.threads)
-    planned, spec = order.planned, order.planned.spec
-    workbench = Workbench.open(order.opening, order.device)
+    torch.set_num_threads(request.threads)
+    planned, spec = request.planned, request.planned.spec
+    workbench = Workbench.open(request.opening, request.device)
     backbone, split = workbench.backbone(spec), workbench.split(spec)
     inputs = Inputs(spec, workbench, split)
     method = attached(planned, backbone)
@@ -68,7 +68,7 @@ def measure(order: Order) -> Profile:
         halve_frozen(backbone)
 
     def timed(clips: int) -> Timings:
-        return _time(spec, backbone, Steps(spec, backbone, inputs, split, clips), order.repeats)
+        return _time(spec, backbone, Steps(spec, backbone, inputs, split, clips), request.repeats)
 
     wanted = spec.training.micro_batch_size or spec.training.batch_size
     timings, clips = largest_that_fits(timed, wanted)
@@ -86,9 +86,9 @@ def measure(order: Order) -> Profile:
             precision=spec.training.precision,
             batch_size=clips,
             wanted_batch_size=wanted,
-            repeats=order.repeats,
+            repeats=request.repeats,
         ),
-        costs=Costs(**counts_of(method, backbone), **gflops, **_rates(timings, clips, gflops, order.matmul)),
+        costs=Costs(**counts_of(method, backbone), **gflops, **_rates(timings, clips, gflops, request.matmul)),
         machine=Machine(**surroundings(workbench.device), torch=torch.__version__, platform=platform.platform()),
     )
 

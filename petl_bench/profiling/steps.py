@@ -11,12 +11,11 @@ from torch import nn
 
 from petl_bench.backbones.base import Backbone
 from petl_bench.benchmarks.splits import Split
+from petl_bench.profiling.profiles import StepSplit
 from petl_bench.runspec import RunSpec
 from petl_bench.training.inputs import Inputs, precision_of
 from petl_bench.training.progress import Progress
 from petl_bench.training.run import batches_per_epoch, micro_batches, order_of
-
-PARTS = ("data", "forward", "backward", "optimizer")
 
 
 class Steps:
@@ -79,7 +78,7 @@ class Stopwatch:
 
     def __init__(self, device: torch.device) -> None:
         self.device = device
-        self.seconds = dict.fromkeys(PARTS, 0.0)
+        self.seconds = dict.fromkeys(StepSplit.model_fields, 0.0)
         self._last = self._now()
 
     def lap(self, part: str) -> None:

@@ -9,15 +9,12 @@ class TestScale(MethodContract):
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, ClassVar
 from unittest import SkipTest
 
 import torch
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from petl_bench.backbones.base import Backbone
@@ -32,18 +29,17 @@ from petl_bench.testing.trials import (
     FAMILIES,
     Family,
     empty_memory_is_nan,
+    in_best_precision,
     is_poisoned,
     logits_of,
+    refusal,
+    saved_and_loaded,
     take_steps,
     trained_outside,
 )
 
 FRAMES = 100
 LENGTHS = (64, 100, 250, 512)
-DOUBLE_DEAD, SINGLE_DEAD = 1e-12, 1e-6
-"""A gradient norm below this part of the method's largest is none, in double and in single precision."""
-DOUBLE_TOLERANCE, SINGLE_TOLERANCE = 1e-9, 1e-4
-"""Of logits that should be equal."""
 
 
 @dataclass(frozen=True)
@@ -88,15 +84,14 @@ class MethodContract:
 
     def test_every_parameter_can_matter(self) -> None:
         """every parameter that trains is added, and gets a gradient within two steps or is declared redundant"""
-        backbone, tolerance = self.precise(self.attached(self.backbone()))
-        least = DOUBLE_DEAD if tolerance == DOUBLE_TOLERANCE else SINGLE_DEAD
+        backbone, tolerances = in_best_precision(self.attached(self.backbone()), self.clips(FRAMES))
         strangers = trained_outside(backbone, self.clips(FRAMES))
         assert not strangers, f"trained, but neither added nor unfrozen: {', '.join(strangers)}"
         norms = take_steps(backbone, self.clips(FRAMES))
         norms = {name: norm for name, norm in norms.items() if backbone.roles[name] != "head"}
         if not norms:
             raise SkipTest("nothing trains but the head")
-        dead = {name for name, norm in norms.items() if not norm > least * max(norms.values())}
+        dead = {name for name, norm in norms.items() if not norm > tolerances.gradient * max(norms.values())}
         undeclared, alive = sorted(dead - backbone.redundant), sorted(backbone.redundant - dead)
         assert not undeclared, f"no gradient reaches {', '.join(undeclared)}"
         assert not alive, f"declared redundant, but with a gradient: {', '.join(alive)}"
@@ -131,11 +126,8 @@ class MethodContract:
         """saved and loaded it gives equal logits, BatchNorm buffers and head included"""
         backbone = self.attached(self.backbone())
         take_steps(backbone, self.clips(FRAMES))
-        with tempfile.TemporaryDirectory() as folder:
-            save_file(backbone.trained_state(), Path(folder) / "state.safetensors")
-            state = load_file(Path(folder) / "state.safetensors")
         other = self.attached(self.backbone(), seed=1)
-        other.restore(state)
+        other.restore(saved_and_loaded(backbone.trained_state()))
         difference = (logits_of(other, self.clips(FRAMES)) - logits_of(backbone, self.clips(FRAMES))).abs().max()
         assert difference == 0, f"logits differ by up to {difference:.2g}: some state is no parameter and no buffer"
 
@@ -194,12 +186,12 @@ class MethodContract:
 
     def test_clips_do_not_see_each_other(self) -> None:
         """in evaluation a clip's logits do not depend on the clips beside it"""
-        backbone, tolerance = self.precise(self.attached(self.backbone()))
+        backbone, tolerances = in_best_precision(self.attached(self.backbone()), self.clips(FRAMES))
         take_steps(backbone, self.clips(FRAMES))
         together = logits_of(backbone, self.clips(FRAMES))
         alone = torch.cat([logits_of(backbone, clip[None]) for clip in self.clips(FRAMES)])
         difference = (together - alone).abs().max()
-        assert difference < tolerance, f"logits differ by up to {difference:.2g}"
+        assert difference < tolerances.logits, f"logits differ by up to {difference:.2g}"
 
     def test_seeds_are_honoured(self) -> None:
         """one seed gives one run, another seed another, all drawn from torch's generator"""
@@ -285,15 +277,6 @@ class MethodContract:
     def of_family(self) -> Family:
         return FAMILIES[self.family]
 
-    def precise(self, backbone: Backbone) -> tuple[Backbone, float]:
-        """The backbone in double precision, and what equal logits may differ by; in single precision where the method
-        holds tensors that are neither parameters nor buffers and so stay behind."""
-        try:
-            logits_of(backbone.double(), self.clips(FRAMES))
-        except RuntimeError:
-            return backbone.float(), SINGLE_TOLERANCE
-        return backbone, DOUBLE_TOLERANCE
-
     def trained(self) -> dict[str, int]:
         """How many parameters train by role, on the first backbone that fits."""
         return self.attached(self.backbone()).parameters_by_role()
@@ -315,13 +298,3 @@ class MethodContract:
             torch.manual_seed(seed)
             self.new_method().attach(backbone)
             return torch.rand(4)
-
-
-def refusal(method: Method, backbone: Backbone) -> str:
-    """Why a method's check refuses a backbone, or nothing."""
-    try:
-        method.check(backbone.geometry)
-        method.pooled_tokens(backbone.geometry)
-    except ValueError as reason:
-        return str(reason)
-    return ""

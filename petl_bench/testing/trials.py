@@ -1,16 +1,19 @@
-"""What the contract tries methods on and with: clips, backbones, training steps, poisoned memory."""
+"""What the contract tries methods on and with: clips, backbones, precisions, training steps, poisoned memory."""
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import torch
 import torch.utils.deterministic
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import ASTConfig, ASTModel
 
@@ -22,6 +25,7 @@ from petl_bench.backbones.wav2vec2 import Wav2Vec2
 from petl_bench.backbones.waveform import Waveform
 from petl_bench.backbones.waveform_folder import without_chance
 from petl_bench.backbones.wavlm import WavLM
+from petl_bench.methods.base import Method
 from petl_bench.runspec import WaveformFeatures
 
 CLASSES, CLIPS, BINS = 3, 4, 128
@@ -111,6 +115,44 @@ def logits_of(backbone: Backbone, inputs: Tensor) -> Tensor:
     with torch.no_grad():
         logits: Tensor = backbone.eval()(inputs.to(next(backbone.parameters()).dtype))
     return logits
+
+
+@dataclass(frozen=True)
+class Tolerances:
+    """Of a precision: a ``gradient`` norm below this part of the largest is none; equal ``logits`` differ by less."""
+
+    gradient: float
+    logits: float
+
+
+DOUBLE, SINGLE = Tolerances(gradient=1e-12, logits=1e-9), Tolerances(gradient=1e-6, logits=1e-4)
+
+
+def in_best_precision(backbone: Backbone, inputs: Tensor) -> tuple[Backbone, Tolerances]:
+    """The backbone in double precision; in single precision where the method holds tensors that are neither parameters
+    nor buffers and so stay behind."""
+    try:
+        logits_of(backbone.double(), inputs)
+    except RuntimeError:
+        return backbone.float(), SINGLE
+    return backbone, DOUBLE
+
+
+def refusal(method: Method, backbone: Backbone) -> str:
+    """Why a method's check refuses a backbone, or nothing."""
+    try:
+        method.check(backbone.geometry)
+        method.pooled_tokens(backbone.geometry)
+    except ValueError as reason:
+        return str(reason)
+    return ""
+
+
+def saved_and_loaded(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Tensors, written to a file and read from it."""
+    with tempfile.TemporaryDirectory() as folder:
+        save_file(tensors, Path(folder) / "state.safetensors")
+        return load_file(Path(folder) / "state.safetensors")
 
 
 def take_steps(backbone: Backbone, inputs: Tensor, steps: int = 2) -> dict[str, float]:

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from petl_bench.backbones.base import Backbone
-from petl_bench.backbones.untouched import logits_of_pooled, plain_final_norm, pooled_states
 from petl_bench.benchmarks.clip_table import ClipTable
 from petl_bench.runspec import RunSpec
 from petl_bench.training.inputs import Inputs
@@ -49,3 +48,25 @@ def frozen_states(
     what = ["hidden", layers] if norm is None else ["pooled", layers, backbone.pooled]
     table = state_table(compute, what, spec, backbone, inputs, workers)
     return None if table is None else FrozenStates(table, layers, norm)
+
+
+def plain_final_norm(backbone: Backbone) -> nn.LayerNorm | None:
+    """The final norm where it is a LayerNorm that nothing is attached to: its affine part commutes with the mean."""
+    norm = backbone.module_at("norm_final", None)
+    if type(norm) is not nn.LayerNorm or norm._forward_hooks or norm._forward_pre_hooks:
+        return None
+    return norm
+
+
+def pooled_states(backbone: Backbone, hidden: Tensor, norm: nn.LayerNorm) -> Tensor:
+    """Mean over the pooled tokens of hidden states, normalised without weight and bias, ``[batch, hidden]``."""
+    return backbone.pool(nn.functional.layer_norm(hidden, norm.normalized_shape, None, None, norm.eps))
+
+
+def logits_of_pooled(backbone: Backbone, pooled: Tensor, norm: nn.LayerNorm) -> Tensor:
+    """What ``pooled_states`` comes to with the norm's weight and bias and the head, ``[batch, classes]``."""
+    if norm.weight is not None:
+        pooled = pooled * norm.weight
+    if norm.bias is not None:
+        pooled = pooled + norm.bias
+    return backbone.classify(pooled)

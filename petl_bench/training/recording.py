@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import platform
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,7 +19,6 @@ from petl_bench.methods.base import Method
 from petl_bench.metrics import evaluate
 from petl_bench.plan import PlannedRun
 from petl_bench.records import MetaInfo, Parts, Predictions, RunInfo, RunRecord, TrainInfo
-from petl_bench.registry import BACKBONES
 from petl_bench.training.inputs import Inputs
 from petl_bench.training.memory import sees_batches
 from petl_bench.training.progress import Progress
@@ -139,12 +137,6 @@ def surroundings(device: torch.device) -> dict[str, Any]:
     }
 
 
-def _place(backbone: str) -> dict[str, str]:
-    """Where a backbone is that was given by its folder, whose name alone would not be found again."""
-    folder = Path(backbone).expanduser()
-    return {"folder": str(folder.resolve())} if folder.is_dir() and backbone not in BACKBONES.names() else {}
-
-
 def _meta_info(planned: PlannedRun, workbench: Workbench, split: Split, system: dict[str, Any]) -> MetaInfo:
     description = workbench.source.description
     method_info = {"name": planned.method, "settings": planned.settings, "overrides": planned.overrides}
@@ -157,7 +149,6 @@ def _meta_info(planned: PlannedRun, workbench: Workbench, split: Split, system: 
             "note": description.note,
             **vars(description.geometry),
             "special_tokens": list(description.geometry.special_tokens),
-            **_place(workbench.opening.card.backbone),
         },
         dataset_info={
             "name": planned.benchmark,

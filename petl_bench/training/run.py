@@ -11,6 +11,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from petl_bench.adapters.places import note_place
 from petl_bench.backbones.base import Backbone
 from petl_bench.backbones.half import halve_frozen
 from petl_bench.backbones.recompute import recompute_layers
@@ -115,6 +116,8 @@ def _train_once(
             method, backbone, progress, tested, predictions, len(split.train), session.parts, readings
         )
         adapter = adapter_of(planned, backbone, inputs) if execution.save_adapters else None
+        if adapter is not None and workbench.source.folder is not None:
+            note_place(spec.backbone, workbench.source.folder)
     finally:
         backbone.detach()
         changed = workbench.give_back(backbone)

@@ -33,9 +33,10 @@ class Silence:
 
 
 class Session:
-    """``parts``: clips at a time, where a batch does not fit into memory. ``where``: what the run is trained on.
+    """One attempt at a run, by its listener and its checkpoint.
 
-    ``allow_parts``: also where a BatchNorm sees them.
+    parts: clips at a time, where a batch does not fit into memory. where: what the run is trained on. allow_parts: also
+    where a BatchNorm sees them.
     """
 
     def __init__(

@@ -45,14 +45,19 @@ def test_exported_it_gives_the_runs_test_logits(pre_norm: bool, tmp_path: Path) 
 
 
 def test_a_backbone_given_by_its_folder_is_found_where_the_run_had_it_from(tmp_path: Path) -> None:
-    """A run says where; what is exported leaves this machine and does not."""
+    """This machine knows where; the record and what is exported leave it, and tell no path of it."""
     backbone = tmp_path / "backbone"
     save_checkpoint(backbone, Wav2Vec2, pre_norm=True)
     run = trained(methods=("linear",), backbone=str(backbone), settings=SHORT)[0]
     folder = filed(ResultsTree(tmp_path / "results"), run)
     assert load_model(folder / ADAPTER).config.backbone == "backbone"
     assert export_run(folder, tmp_path / "out") == []
-    assert not any(str(tmp_path) in file.read_text() for file in (tmp_path / "out").glob("*.[jm]*"))
+    assert load_model(tmp_path / "out").config.backbone == "backbone"
+    written = [path for place in (folder, tmp_path / "out") for path in place.rglob("*") if path.is_file()]
+    assert {"run.json", "epochs.jsonl", "config.json", "README.md", "predictions.npz"} <= {
+        path.name for path in written
+    }
+    assert [path for path in written if str(tmp_path).encode() in path.read_bytes()] == []
     backbone.rename(tmp_path / "elsewhere")
     with pytest.raises(AbsentError, match="it was trained on backbone backbone, which --backbone FOLDER gives"):
         load_model(folder / ADAPTER)

@@ -9,7 +9,8 @@ import pytest
 import torch
 from torch import nn
 
-from petl_bench.backbones.base import Backbone, bits_of
+from petl_bench.backbones.base import Backbone
+from petl_bench.backbones.condition import bits_of
 from petl_bench.backbones.mini import Mini
 from petl_bench.backbones.untouched import untouched_layers
 from petl_bench.locations import cache_folder

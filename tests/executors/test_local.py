@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,10 +18,12 @@ import torch
 from petl_bench.claims import Owner
 from petl_bench.errors import UserError
 from petl_bench.execution import Execution
+from petl_bench.executors.opening import open_executor
 from petl_bench.plan import PlannedRun
 from petl_bench.records import read_predictions, read_record
 from petl_bench.results import ResultsTree
-from tests.studies import Log, Study
+from petl_bench.work import Task
+from tests.studies import TINY, Log, Study, plan_of
 
 THREADS = 1
 LOCAL = Execution(threads=THREADS, checkpoint_every=1)
@@ -202,7 +204,8 @@ PARENT = """
 import os, sys
 from pathlib import Path
 from petl_bench.execution import Execution
-from tests.studies import Log, Study
+from petl_bench.work import Task
+from tests.studies import TINY, Log, Study, plan_of
 class Loud(Log):
     def epoch(self, run, epoch, log):
         print(epoch, flush=True)
@@ -345,3 +348,31 @@ def test_a_worker_whose_judge_does_not_answer_gives_its_run_back() -> None:
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert ended.returncode == 1
     assert json.loads(ended.stdout)["event"] == "epoch"
+
+
+class Ready(list[Task]):
+    """Tasks that can be started now; there may be none, and more later."""
+
+    def __iter__(self) -> Iterator[Task]:
+        return self  # type: ignore[return-value]
+
+    def __next__(self) -> Task:
+        if not self:
+            raise StopIteration
+        return self.pop(0)
+
+
+def test_a_worker_that_found_nothing_to_do_is_asked_again_when_a_run_has_ended(study: Study) -> None:
+    """A search runs dry where the runs that it needs are others', and then has several."""
+    plan, workbench = plan_of(replace(TINY, seeds=(0, 1, 2)))
+    study.tree.prepare()
+    ready, left = Ready([Task(run=plan[0])]), []
+    executor = open_executor(workbench, study.tree, LOCAL.model_copy(update={"jobs": 2}), Log())
+    try:
+        for _ in executor.execute(ready):
+            left.append(len(ready))
+            if len(left) == 1:
+                ready += [Task(run=run) for run in plan[1:]]
+    finally:
+        executor.close()
+    assert left == [0, 0, 0], "the second and the third run were not under way together"

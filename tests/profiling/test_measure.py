@@ -12,7 +12,7 @@ import torch
 from petl_bench.profiling import memory
 from petl_bench.profiling.apart import apart
 from petl_bench.profiling.matmul import SIDES, matmul_gflops_per_second
-from petl_bench.profiling.measure import Order, largest_that_fits, measure
+from petl_bench.profiling.measure import ProfileRequest, largest_that_fits, measure
 from petl_bench.profiling.profiles import Profile
 from petl_bench.profiling.steps import Steps
 from petl_bench.training.inputs import Inputs
@@ -32,7 +32,7 @@ def measured(**changes: object) -> Profile:
     request = replace(TINY, batch_size=4, **changes)  # type: ignore[arg-type]
     plan, _ = plan_of(request)
     opening = opening_of(request, choose(request))
-    return measure(Order(plan[0], opening, "cpu", torch.get_num_threads(), repeats=2, matmul=50.0))
+    return measure(ProfileRequest(plan[0], opening, "cpu", torch.get_num_threads(), repeats=2, matmul=50.0))
 
 
 @pytest.mark.parametrize("method", ["linear", "conformer"])

@@ -13,12 +13,12 @@ import pytest
 import torch
 
 from petl_bench.backbones.base import Backbone
-from petl_bench.backbones.untouched import logits_of_pooled, plain_final_norm, pooled_states
 from petl_bench.errors import DamagedCacheError
 from petl_bench.execution import Execution
 from petl_bench.locations import cache_folder
 from petl_bench.plan import PlannedRun
 from petl_bench.training import state_tables
+from petl_bench.training.frozen import logits_of_pooled, plain_final_norm, pooled_states
 from petl_bench.training.run import attached, train_run
 from petl_bench.workbench import Workbench
 from tests.studies import TINY, Command, plan_of

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from petl_bench.benchmarks.dataset import Clip, FileLayout, MissingDataError, Part
 from petl_bench.benchmarks.tables import name_in, read_rows
 
@@ -25,6 +23,3 @@ class FluentSpeechCommands(FileLayout):
                 path, speaker = (name_in(table, column, row[column]) for column in ("path", "speakerId"))
                 clips.append(Clip(path, name_in(table, "intent", intent), speaker, part=part))
         return clips
-
-    def path(self, clip: Clip) -> Path:
-        return self.folder / clip.id

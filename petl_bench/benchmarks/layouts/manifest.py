@@ -41,9 +41,6 @@ class Manifest(FileLayout):
                 raise UserError(f"{table}: {shown(other)} and {shown(clip.id)} are one file")
         return clips
 
-    def path(self, clip: Clip) -> Path:
-        return self.folder / clip.id
-
     def _clip(self, table: Path, row: dict[str, str], there: list[str]) -> Clip:
         path, label = (name_in(table, column, row[column]) for column in COLUMNS)
         parts = PurePosixPath(path).parts

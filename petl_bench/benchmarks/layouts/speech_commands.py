@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from petl_bench.benchmarks.dataset import Clip, FileLayout, MissingDataError, Part
 from petl_bench.benchmarks.tables import LONGEST
 from petl_bench.errors import UserError
@@ -46,6 +44,3 @@ class SpeechCommands(FileLayout):
             )
             for name in ids
         ]
-
-    def path(self, clip: Clip) -> Path:
-        return self.folder / clip.id

@@ -8,10 +8,10 @@ import numpy as np
 import numpy.typing as npt
 
 from petl_bench.benchmarks.dataset import Clip, Layout
+from petl_bench.cards import RATE
 from petl_bench.seeds import derive_seed
 
 VERSION = 1
-RATE = 16_000
 CARRIERS = ("tone", "noise")
 SHAPES = ("rising", "falling", "slow_tremolo", "fast_tremolo", "two_steps")
 TAKES_PER_GROUP = 2
