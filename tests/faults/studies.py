@@ -1,4 +1,4 @@
-"""Studies as their users start them, as processes of their own, to be disturbed from outside."""
+"""Studies as their users start them, as processes of their own, to be disturbed from outside, and undisturbed ones."""
 
 from __future__ import annotations
 
@@ -8,15 +8,18 @@ import subprocess
 import sys
 from pathlib import Path
 
+import torch
+
 from petl_bench.records import read_predictions, read_record
 from petl_bench.results import ResultsTree
+from tests.studies import Command
 
 PETL_BENCH = str(Path(sys.executable).with_name("petl-bench"))
 
 
 def arguments(results: Path, *more: str) -> list[str]:
-    """A study of short runs on generated clips: 2 methods, 5 folds, 4 seeds unless ``more`` says otherwise."""
-    study = ["--dataset", "synthetic", "--limit", "2", "--seeds", "0-3", "--methods", "linear,conformer"]
+    """A study of short runs on generated clips: 2 methods, 5 folds, 2 seeds unless ``more`` says otherwise."""
+    study = ["--dataset", "synthetic", "--limit", "1", "--seeds", "0,1", "--methods", "linear,conformer"]
     return [PETL_BENCH, "run", *study, "--device", "cpu", "--results", str(results), *more]
 
 
@@ -25,6 +28,17 @@ def start(results: Path, *more: str, log: Path) -> subprocess.Popen[str]:
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     with log.open("a") as file:
         return subprocess.Popen(arguments(results, *more), env=environment, stdout=file, stderr=file, text=True)
+
+
+def run_here(command: Command, words: list[str]) -> None:
+    """Run a command line in this process, with as many threads as the processes that are disturbed have."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        code, out, err = command(*words[1:], "--executor", "in_process")
+    finally:
+        torch.set_num_threads(threads)
+    assert code == 0, out + err
 
 
 def ended(log: Path) -> list[str]:

@@ -23,7 +23,7 @@ from tests.fuzz.mutations import LONG, Survival, files_below, mutants, survive
 
 COUNTS = [
     pytest.param(100, id="quick"),
-    pytest.param(LONG, id="long", marks=pytest.mark.slow),
+    pytest.param(LONG, id="long", marks=pytest.mark.exhaustive),
 ]
 """Inputs per parser."""
 

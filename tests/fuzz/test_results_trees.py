@@ -21,7 +21,7 @@ from petl_bench.upkeep import merge, migrate, prune
 from tests.fuzz.mutations import LONG, files_below, mutants, survive
 from tests.leaderboard.trees import plant, run_of, study_of
 
-COUNTS = [100, pytest.param(LONG, marks=pytest.mark.slow)]
+COUNTS = [100, pytest.param(LONG, marks=pytest.mark.exhaustive)]
 SECONDS = 5.0
 
 
@@ -109,7 +109,7 @@ def test_checkpoints(tmp_path: Path, count: int) -> None:
     survive(written(path, parse), mutants([path.read_bytes()], count, 6), SECONDS)
 
 
-@pytest.mark.parametrize("count", [100, pytest.param(LONG // 4, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("count", [100, pytest.param(LONG // 4, marks=pytest.mark.exhaustive)])
 def test_the_index(tmp_path: Path, count: int) -> None:
     """It is disposable: whatever stands in it, the tree is read as it is."""
     tree = plant(tmp_path / "results", *study_of({"linear": 0.5}, seeds=1, clips=12)[:2])
@@ -132,7 +132,7 @@ def everything(tree: ResultsTree) -> None:
     fold_lines([run for run in runs if run.record.spec.method.implementation == "lora"], tree.run_folders())
 
 
-@pytest.mark.parametrize("count", [30, pytest.param(LONG // 4, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("count", [30, pytest.param(LONG // 4, marks=pytest.mark.exhaustive)])
 def test_a_record_that_can_be_read_may_say_anything(tmp_path: Path, count: int) -> None:
     tree = plant(tmp_path / "results", *study_of({"linear": 0.5, "lora": 0.7}, seeds=1, clips=12)[:6])
     folder = one_of(tree)

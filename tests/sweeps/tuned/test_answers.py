@@ -30,7 +30,7 @@ from tests.sweeps.search.test_conduct import SMALL, target_of
 
 def searched(folds: tuple[int, ...] = (1, 2), method: str = "linear") -> Searched:
     """A search whose winners are given: a rate per fold, and that of the first for all."""
-    target = target_of(replace(SMALL, seeds=(0, 1), folds=folds), method=method)
+    target = target_of(replace(SMALL, seeds=(0, 1), folds=folds, limit=1), method=method)
     rates = dict(zip((1, 2), (0.05, 0.002), strict=True))
     by_fold = [Winner(fold, {"lr": rates[fold]}, fold, 0.5, 10) for fold in folds]
     return Searched(target, None, [], by_fold, Winner(1, {"lr": 0.05}, None, 0.5, 10))  # type: ignore[arg-type]
