@@ -11,8 +11,8 @@ import pytest
 from petl_bench.errors import UserError
 from petl_bench.execution import Execution
 from petl_bench.plan import PlannedRun
-from tests.executors.watching import LOCAL, THREADS, Acting, computed, living_workers, undisturbed
-from tests.studies import Log, Study
+from tests.executors.watching import LOCAL, Acting, living_workers, undisturbed
+from tests.studies import Log, Study, computed
 
 
 def test_workers_compute_what_this_process_does_and_stop_when_done(study: Study, tmp_path: Path) -> None:
@@ -20,9 +20,9 @@ def test_workers_compute_what_this_process_does_and_stop_when_done(study: Study,
     outcome = study.run(log := Log(), LOCAL.model_copy(update={"jobs": 2}), **changes)
     assert (outcome.trained, outcome.failed) == (4, [])
     assert len(log.started) == 4
-    assert computed(study.tree) == undisturbed(tmp_path / "expected", **changes)
+    assert computed(study.tree.root) == undisturbed(tmp_path / "expected", **changes)
     threads = [record.meta_info.system_info["threads"] for record in study.tree.records()[0]]
-    assert threads == [THREADS] * 4
+    assert threads == [1] * 4
     assert living_workers() == set()
     assert [*study.tree.root.glob(".claims/*"), *study.tree.root.glob(".unfinished/*")] == []
 
@@ -41,7 +41,7 @@ def test_an_interrupt_stops_the_workers_and_leaves_the_rest_to_the_same_call(stu
     outcome = study.run(log := Log(), LOCAL, **changes)
     assert (outcome.trained, outcome.skipped) == (1, 1)
     assert [remark for remark in log.remarks if remark.startswith("goes on after epoch")]
-    assert computed(study.tree) == undisturbed(tmp_path / "expected", **changes)
+    assert computed(study.tree.root) == undisturbed(tmp_path / "expected", **changes)
 
 
 @pytest.mark.exhaustive
@@ -128,7 +128,8 @@ def test_what_a_method_does_to_its_process_is_its_own_affair() -> None:
         "ValueError: x x x x x x x x x ",
     ]  # fmt: skip
     assert all(len(text) <= 300 for text in log.failed)
-    failures = [json.loads(path.read_text())["traceback"] for path in (study.tree.root / "failed").glob("*.json")]
-    assert ["in attach" in traceback for traceback in failures] == [True] * 4
+    failures = [json.loads(path.read_text()) for path in (study.tree.root / "failed").glob("*.json")]
+    (traceback,) = (failure["traceback"] for failure in failures if failure["title"].startswith("Name "))
+    assert "in attach" in traceback
     assert not list(study.tree.claims.folder.glob("*"))
     assert not list(Path("elsewhere").glob("*"))

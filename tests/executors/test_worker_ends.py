@@ -16,8 +16,8 @@ from petl_bench.claims import Owner
 from petl_bench.execution import Execution
 from petl_bench.executors import worker
 from petl_bench.plan import PlannedRun
-from tests.executors.watching import LOCAL, THREADS, Acting, computed, living_workers, undisturbed
-from tests.studies import Log, Study
+from tests.executors.watching import LOCAL, Acting, living_workers, undisturbed
+from tests.studies import Log, Study, computed
 
 
 def test_a_worker_that_is_killed_is_replaced_and_its_run_goes_on(study: Study, tmp_path: Path) -> None:
@@ -34,7 +34,7 @@ def test_a_worker_that_is_killed_is_replaced_and_its_run_goes_on(study: Study, t
     assert (outcome.trained, outcome.failed) == (2, [])
     assert log.remarks[0] == "its worker ended (by SIGKILL); the run is tried once more"
     assert log.remarks[1].startswith("goes on after epoch ")
-    assert computed(study.tree) == undisturbed(tmp_path / "expected", **changes)
+    assert computed(study.tree.root) == undisturbed(tmp_path / "expected", **changes)
 
 
 def test_a_worker_that_is_to_leave_keeps_its_run_after_the_epoch_it_is_in(study: Study, tmp_path: Path) -> None:
@@ -46,11 +46,11 @@ def test_a_worker_that_is_to_leave_keeps_its_run_after_the_epoch_it_is_in(study:
             os.kill(process, signal.SIGTERM)
             asked.append(process)
 
-    outcome = study.run(log := Acting(act), Execution(threads=THREADS), epochs=40)  # no checkpoint is due by itself
+    outcome = study.run(log := Acting(act), Execution(threads=1), epochs=40)  # no checkpoint is due by itself
     assert (outcome.trained, outcome.failed) == (1, [])
     assert log.remarks[0] == "its worker ended (by SIGTERM); the run is tried once more"
     assert log.remarks[1].startswith("goes on after epoch ")
-    assert computed(study.tree) == undisturbed(tmp_path / "expected", epochs=40)
+    assert computed(study.tree.root) == undisturbed(tmp_path / "expected", epochs=40)
     assert [*study.tree.root.glob(".claims/*"), *study.tree.root.glob(".checkpoints/*")] == []
 
 
@@ -108,7 +108,7 @@ PARENT = """
 import os, sys
 from pathlib import Path
 from petl_bench.execution import Execution
-from tests.studies import Log, Study
+from tests.studies import Log, Study, computed
 class Loud(Log):
     def epoch(self, run, epoch, log):
         print(epoch, flush=True)

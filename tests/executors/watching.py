@@ -7,16 +7,11 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
-import torch
-
 from petl_bench.execution import Execution
 from petl_bench.plan import PlannedRun
-from petl_bench.records import read_predictions, read_record
-from petl_bench.results import ResultsTree
-from tests.studies import Log, Study
+from tests.studies import Log, Study, computed, one_thread
 
-THREADS = 1
-LOCAL = Execution(threads=THREADS, checkpoint_every=1)
+LOCAL = Execution(threads=1, checkpoint_every=1)
 
 
 class Acting(Log):
@@ -37,22 +32,8 @@ def living_workers() -> set[int]:
     return {int(pid) for pid, state, args in lines if "executors.worker" in args and "Z" not in state}
 
 
-def computed(tree: ResultsTree) -> dict[str, tuple[object, ...]]:
-    """All that the runs of a tree computed, by key."""
-    found = {}
-    for key, folder in tree.run_folders().items():
-        arrays = [array.tobytes() for array in vars(read_predictions(folder)).values()]
-        found[key] = (arrays, read_record(folder).train_info.metrics)
-    return found
-
-
 def undisturbed(root: Path, **changes: object) -> dict[str, tuple[object, ...]]:
     """What runs compute in this process, with as many threads as a worker has."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(THREADS)
-    try:
-        study = Study(root)
-        study.run(**changes)  # type: ignore[arg-type]
-        return computed(study.tree)
-    finally:
-        torch.set_num_threads(threads)
+    with one_thread():
+        Study(root).run(**changes)  # type: ignore[arg-type]
+    return computed(root)

@@ -8,11 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-import torch
-
-from petl_bench.records import read_predictions, read_record
-from petl_bench.results import ResultsTree
-from tests.studies import Command
+from tests.studies import Command, one_thread
 
 PETL_BENCH = str(Path(sys.executable).with_name("petl-bench"))
 
@@ -32,28 +28,14 @@ def start(results: Path, *more: str, log: Path) -> subprocess.Popen[str]:
 
 def run_here(command: Command, words: list[str]) -> None:
     """Run a command line in this process, with as many threads as the processes that are disturbed have."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
+    with one_thread():
         code, out, err = command(*words[1:], "--executor", "in_process")
-    finally:
-        torch.set_num_threads(threads)
     assert code == 0, out + err
 
 
 def ended(log: Path) -> list[str]:
     """Titles of the runs that a log says were trained, as often as it says so."""
     return re.findall(r"^\[\d+/\d+\] (.*): test [\d.]+ \(", log.read_text(), re.MULTILINE)
-
-
-def computed(results: Path) -> dict[str, tuple[object, ...]]:
-    """All that the runs of a tree computed, by key: every epoch, every logit."""
-    found: dict[str, tuple[object, ...]] = {}
-    for key, folder in ResultsTree(results).run_folders().items():
-        arrays = [array.tobytes() for array in vars(read_predictions(folder)).values()]
-        epochs = re.sub(r'"train_time": [^,}]*', "", (folder / "epochs.jsonl").read_text())
-        found[key] = (arrays, epochs, read_record(folder).train_info.metrics)
-    return found
 
 
 def left_over(results: Path) -> list[str]:

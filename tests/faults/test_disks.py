@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from petl_bench.results import ResultsTree
-from tests.faults.studies import arguments, computed
-from tests.studies import Command
+from tests.faults.studies import arguments
+from tests.studies import Command, computed
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("faults")]  # processes enough, one test at a time
 

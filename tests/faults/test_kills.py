@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from petl_bench.results import ResultsTree
-from tests.faults.studies import arguments, computed, ended, left_over, run_here, start
-from tests.studies import Command
+from tests.faults.studies import arguments, ended, left_over, run_here, start
+from tests.studies import Command, computed
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("faults")]  # processes enough, one test at a time
 

@@ -22,8 +22,7 @@ from petl_bench.tracking import following
 from petl_bench.tracking.base import Tracker
 from petl_bench.tracking.following import Trackers
 from petl_bench.upkeep import prune
-from tests.faults.studies import computed
-from tests.studies import Command, Log, Study
+from tests.studies import Command, Log, Study, computed
 
 BLOCK, FULL, LAST = 32768, 1, 4
 TWO_RUNS: dict[str, Any] = {"methods": ("linear",), "folds": (1, 2), "epochs": 2}

@@ -25,7 +25,7 @@ from petl_bench.sweeps.tuned.answers import BY_FOLD, DEFAULT, POOLED, between_me
 from petl_bench.sweeps.tuned.figures import importances_of
 from petl_bench.sweeps.tuned.sentences import sentences
 from tests.studies import IN_PROCESS, Log
-from tests.sweeps.search.test_conduct import SMALL, target_of
+from tests.sweeps.search.searches import SMALL, target_of
 
 
 def searched(folds: tuple[int, ...] = (1, 2), method: str = "linear") -> Searched:
