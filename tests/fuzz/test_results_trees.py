@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from petl_bench.checkpoints import Checkpoint, write_state
-from petl_bench.claims import Claims
+from petl_bench.claims import Claim, Claims
 from petl_bench.index import FILE, read_runs
 from petl_bench.leaderboard.board import board
 from petl_bench.leaderboard.folds import fold_lines, read_epochs
@@ -83,6 +83,7 @@ def test_failures(tmp_path: Path, count: int) -> None:
 def test_claims(tmp_path: Path, count: int) -> None:
     claims = Claims(tmp_path)
     claim = claims.take("run")
+    assert isinstance(claim, Claim)
     (path,) = tmp_path.iterdir()
 
     def parse() -> None:
@@ -90,7 +91,7 @@ def test_claims(tmp_path: Path, count: int) -> None:
         list(claims.left_over())
 
     survive(written(path, parse), mutants([path.read_bytes()], count, 5), SECONDS)
-    assert claim
+    claim.release()
 
 
 @pytest.mark.parametrize("count", COUNTS)

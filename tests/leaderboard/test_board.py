@@ -87,7 +87,7 @@ def test_incomplete_rows_stand_below_without_rank_or_test() -> None:
     assert "incomplete (3/5 folds), no rank and no test: full" in report["notes"]
 
 
-def test_identical_runs_are_said_to_be() -> None:
+def test_identical_runs_share_the_best_ones_letter() -> None:
     right = np.array([True, False, True, True, False, True])
     plant(
         Path("results"),

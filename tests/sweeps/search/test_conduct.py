@@ -75,7 +75,7 @@ def test_a_journal_that_goes_away_ends_the_search_in_one_line_and_costs_no_run(t
     assert len(log.started) == 6
 
 
-def test_another_space_or_objective_is_another_study(tmp_path: Path) -> None:
+def test_another_space_or_objective_is_another_study() -> None:
     names = {
         target_of(**changes).study
         for changes in (

@@ -41,7 +41,7 @@ def replace_space(target: Target, dimensions: dict[str, Any]) -> Target:
     return replace(target, space=space)
 
 
-def test_winners_are_tried_on_their_folds_under_seeds_that_no_trial_had(tmp_path: Path) -> None:
+def test_winners_are_tried_on_their_folds_under_seeds_that_no_trial_had() -> None:
     found = searched()
     evaluation = evaluation_of(found)
     assert {run.spec.seed for run in evaluation.runs} == {0, 1}
