@@ -69,7 +69,7 @@ def test_kills_at_random_moments_lose_damage_and_repeat_nothing(tmp_path: Path, 
 def test_processes_that_start_at_once_train_every_run_once(tmp_path: Path, command: Command) -> None:
     more = ["--epochs", "4", "--folds", "1-3"]
     logs = [tmp_path / f"log{number}" for number in range(PROCESSES)]
-    processes = [start(tmp_path / "shared", *more, log=log) for log in logs]
+    processes = [start(tmp_path / "shared", *more, "--executor", "in_process", log=log) for log in logs]
     assert [process.wait() for process in processes] == [0] * PROCESSES, logs[0].read_text()[-2000:]
     trained = [title for log in logs for title in ended(log)]
     assert len(trained) == len(set(trained)) == 12
