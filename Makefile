@@ -2,6 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
+TESTED ?= not slow and not exhaustive
 
 .PHONY: demo test test-all lint clean
 
@@ -17,10 +18,10 @@ demo: $(INSTALLED)  ## The main job on generated clips and the bundled backbone,
 	$(BIN)/petl-bench leaderboard --results results-demo
 
 test: $(INSTALLED)  ## The tests, without the minutes-long ones.
-	$(BIN)/python -m pytest -m "not slow" -n 2
+	$(BIN)/python -m pytest -m "$(TESTED)" -n 2 --dist loadgroup
 
 test-all: $(INSTALLED)  ## Every test.
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+import re
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import torch
+
 from petl_bench.execution import Execution
 from petl_bench.plan import Plan, PlannedRun, Request, choose, make_plan
-from petl_bench.records import FinishedRun, RunRecord
+from petl_bench.records import FinishedRun, RunRecord, read_predictions, read_record
 from petl_bench.results import ResultsTree
 from petl_bench.runner import Outcome, run_plan
 from petl_bench.training.run import train_run
@@ -32,6 +36,27 @@ def train(**changes: object) -> FinishedRun:
     """Train the first run of a tiny request with ``changes``."""
     plan, workbench = plan_of(replace(TINY, **changes))  # type: ignore[arg-type]
     return train_run(plan[0], workbench)
+
+
+def computed(results: Path) -> dict[str, tuple[object, ...]]:
+    """All that the runs of a tree computed, by key: every epoch, every logit."""
+    found: dict[str, tuple[object, ...]] = {}
+    for key, folder in ResultsTree(results).run_folders().items():
+        arrays = [array.tobytes() for array in vars(read_predictions(folder)).values()]
+        epochs = re.sub(r'"train_time": [^,}]*', "", (folder / "epochs.jsonl").read_text())
+        found[key] = (arrays, epochs, read_record(folder).train_info.metrics)
+    return found
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """As many threads as workers and other processes of tests have: sums are then equal to the bit."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 @dataclass

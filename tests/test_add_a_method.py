@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.test_commands import TINY
+from tests.cli.test_run import TINY
 from tests.studies import Command, train
 
 PAGE = (Path(__file__).parents[1] / "docs" / "add-a-method.md").read_text("utf-8")

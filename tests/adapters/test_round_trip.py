@@ -15,6 +15,8 @@ from petl_bench.card_files import card_files
 from petl_bench.results import ResultsTree
 from tests.adapters.exported import Case, exported, trained, write_clips
 
+pytestmark = pytest.mark.xdist_group("round trip")  # all of it rests on one fixture of many runs
+
 EXACT, HALF = 1e-5, 0.02
 """What logits may differ by in fp32, and in bf16 as part of the largest, whose steps are up to 1/128 of a number."""
 

@@ -281,7 +281,6 @@ def test_two_cards_share_one_copy(server: ArchiveServer, command: Command, monke
     ],
 )
 def test_a_mistake_is_one_line(command: Command, arguments: list[str], message: str) -> None:
-
     code, out, err = command("data", *arguments)
     assert (code, out) == (2, "")
     assert re.search(message, err)

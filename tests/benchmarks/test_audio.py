@@ -207,13 +207,11 @@ def test_usual_rates_are_resampled(tmp_path: Path, rate: int) -> None:
         ({"rate": 767_999}, "too little in common"),
         ({"rate": 999}, "a rate of 999 Hz: 1,000 to 768,000 Hz are read"),
         ({"rate": 2_000_000_000}, "a rate of 2,000,000,000 Hz"),
-        ({"channels": 100}, "has 100 channels: at most 64 are read"),
+        ({"channels": 100}, "100 channels: at most 64 are read"),
     ],
 )
 def test_headers_that_would_cost_gigabytes_are_refused(tmp_path: Path, header: dict[str, int], message: str) -> None:
-    with pytest.raises(
-        UserError, match=f"a.wav has {message.removeprefix('has ')}" if "channels" in header else message
-    ):
+    with pytest.raises(UserError, match=f"a.wav has .*{message}"):
         read_audio(with_header(tmp_path / "a.wav", **header))
 
 

@@ -184,7 +184,7 @@ def test_an_interrupt_keeps_the_part(server: ArchiveServer, tmp_path: Path) -> N
 
 
 def test_a_disk_that_is_too_small_is_said_before_and_a_full_one_when_it_is(
-    server: ArchiveServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    server: ArchiveServer, tmp_path: Path
 ) -> None:
     begun(server, tmp_path / "a.part")
     usage = namedtuple("usage", "total used free")

@@ -162,7 +162,7 @@ def test_a_family_larger_than_what_is_looked_up_at_once_is_found() -> None:
     assert {found.first for found in found} | {found.second for found in found} == set(range(30))
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_real_recordings_are_told_from_changed_copies(shared_data: Path) -> None:
     """Every twentieth clip of ESC-10, changed in every way: nearly all are found, and three pairs of the data set itself."""
     files = sorted((shared_data / "ESC-10" / "audio").iterdir())

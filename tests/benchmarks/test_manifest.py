@@ -16,7 +16,7 @@ from petl_bench.benchmarks.layouts.manifest import Manifest
 from petl_bench.card_files import find_card, read_card
 from petl_bench.cards import BenchmarkCard
 from petl_bench.errors import UserError
-from tests.benchmarks.test_layouts import manifest, open_manifest, write_wav
+from tests.benchmarks.folders import manifest, open_manifest, write_wav
 from tests.fuzz.mutations import survive
 
 SAME_FOLDER = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=100, deadline=None)

@@ -17,6 +17,7 @@ from xml.etree import ElementTree
 
 import pytest
 
+from tests.cli.imports import slow_imports
 from tests.leaderboard.trees import plant, study_of
 from tests.studies import Command
 
@@ -203,14 +204,8 @@ def test_results_merges(command: Command) -> None:
     assert command("leaderboard", "--results", "copy")[1].replace(" --results copy", "") == command("leaderboard")[1]
 
 
-@pytest.mark.parametrize(
-    "verb", [["compare"], ["leaderboard"], ["folds", "full"], ["plot", "convergence", "full"], ["plot", "runs"]]
-)
-def test_reports_import_no_torch(verb: list[str]) -> None:
-    code = (
-        "import sys; from petl_bench.cli import application; import typer\n"
-        f"typer.main.get_command(application()).main({verb}, standalone_mode=False)\n"
-        "print('\\nheavy', [name for name in ('torch', 'transformers', 'pandas', 'sklearn') if name in sys.modules])"
-    )
-    out = subprocess.check_output([sys.executable, "-c", code], text=True)
-    assert out.splitlines()[-1] == "heavy []"
+REPORTS = [["compare"], ["leaderboard"], ["folds", "full"], ["plot", "convergence", "full"], ["plot", "runs"]]
+
+
+def test_reports_import_nothing_slow() -> None:
+    assert slow_imports(REPORTS) == {" ".join(verb): [] for verb in REPORTS}

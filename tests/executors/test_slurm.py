@@ -12,14 +12,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-import torch
 
 from petl_bench.cluster.submission import submissions
 from petl_bench.cluster.submit import task_shell
 from petl_bench.results import ResultsTree
 from tests.executors.loopback_slurm import LoopbackSlurm, lacking
-from tests.faults.studies import computed, left_over
-from tests.studies import Command
+from tests.faults.studies import left_over
+from tests.studies import Command, computed, one_thread
 
 pytestmark = [pytest.mark.slow, pytest.mark.cluster]
 
@@ -68,15 +67,13 @@ def loopback(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LoopbackSlurm
 
 
 @pytest.fixture
-def slurm(loopback: LoopbackSlurm, monkeypatch: pytest.MonkeyPatch) -> Iterator[LoopbackSlurm]:
+def slurm(loopback: LoopbackSlurm, monkeypatch: pytest.MonkeyPatch) -> LoopbackSlurm:
     for name, value in loopback.environment.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     Path("slurm.toml").write_text(PROFILE)
     Path("slow.py").write_text(SLOW)
-    threads = torch.get_num_threads()
-    yield loopback
-    torch.set_num_threads(threads)
+    return loopback
 
 
 def start(*arguments: str, log: Path) -> subprocess.Popen[str]:
@@ -141,8 +138,8 @@ def test_an_array_with_a_task_cancelled_one_killed_and_one_at_its_limit_ends_wit
     second = status()
     assert re.search(rf"{job}_2 +lost \(cancelled\)", second)
     assert re.search(rf"{job}_1 +pending .* started again 1 time; killed 1 time", second)
-    torch.set_num_threads(1)  # as a task of one CPU has
-    assert command(*study, "--results", str(calm), "--executor", "in_process")[0] == 0
+    with one_thread():  # as a task of one CPU has
+        assert command(*study, "--results", str(calm), "--executor", "in_process")[0] == 0
 
     assert waiting.wait(300) == 1, everything()
     assert f"its task {job}_2 ended without it (CANCELLED); the same command submits it again" in log.read_text()

@@ -1,4 +1,4 @@
-"""Studies as their users start them, as processes of their own, to be disturbed from outside."""
+"""Studies as their users start them, as processes of their own, to be disturbed from outside, and undisturbed ones."""
 
 from __future__ import annotations
 
@@ -8,15 +8,14 @@ import subprocess
 import sys
 from pathlib import Path
 
-from petl_bench.records import read_predictions, read_record
-from petl_bench.results import ResultsTree
+from tests.studies import Command, one_thread
 
 PETL_BENCH = str(Path(sys.executable).with_name("petl-bench"))
 
 
 def arguments(results: Path, *more: str) -> list[str]:
-    """A study of short runs on generated clips: 2 methods, 5 folds, 4 seeds unless ``more`` says otherwise."""
-    study = ["--dataset", "synthetic", "--limit", "2", "--seeds", "0-3", "--methods", "linear,conformer"]
+    """A study of short runs on generated clips: 2 methods, 5 folds, 2 seeds unless ``more`` says otherwise."""
+    study = ["--dataset", "synthetic", "--limit", "1", "--seeds", "0,1", "--methods", "linear,conformer"]
     return [PETL_BENCH, "run", *study, "--device", "cpu", "--results", str(results), *more]
 
 
@@ -27,19 +26,16 @@ def start(results: Path, *more: str, log: Path) -> subprocess.Popen[str]:
         return subprocess.Popen(arguments(results, *more), env=environment, stdout=file, stderr=file, text=True)
 
 
+def run_here(command: Command, words: list[str]) -> None:
+    """Run a command line in this process, with as many threads as the processes that are disturbed have."""
+    with one_thread():
+        code, out, err = command(*words[1:], "--executor", "in_process")
+    assert code == 0, out + err
+
+
 def ended(log: Path) -> list[str]:
     """Titles of the runs that a log says were trained, as often as it says so."""
     return re.findall(r"^\[\d+/\d+\] (.*): test [\d.]+ \(", log.read_text(), re.MULTILINE)
-
-
-def computed(results: Path) -> dict[str, tuple[object, ...]]:
-    """All that the runs of a tree computed, by key: every epoch, every logit."""
-    found: dict[str, tuple[object, ...]] = {}
-    for key, folder in ResultsTree(results).run_folders().items():
-        arrays = [array.tobytes() for array in vars(read_predictions(folder)).values()]
-        epochs = re.sub(r'"train_time": [^,}]*', "", (folder / "epochs.jsonl").read_text())
-        found[key] = (arrays, epochs, read_record(folder).train_info.metrics)
-    return found
 
 
 def left_over(results: Path) -> list[str]:

@@ -9,9 +9,13 @@ from pathlib import Path
 import pytest
 
 from petl_bench.results import ResultsTree
-from tests.faults.studies import arguments, computed
+from tests.faults.studies import arguments
+from tests.studies import Command, computed
 
-SMALL = ["--folds", "1-2", "--epochs", "1", "--methods", "linear", "--executor", "in_process"]
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("faults")]  # processes enough, one test at a time
+
+SMALL = ["--folds", "1-2", "--seeds", "0-3", "--limit", "2", "--epochs", "1"]
+SMALL += ["--methods", "linear", "--executor", "in_process"]
 
 
 def with_a_disk_of_its_own(folder: Path, script: str) -> subprocess.CompletedProcess[str]:
@@ -29,9 +33,11 @@ def quoted(results: Path, *more: str) -> str:
     return " ".join(f"'{part}'" for part in arguments(results, *SMALL, *more))
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("size", ["24k", "48k", "80k"])
-def test_a_full_disk_is_one_line_and_earlier_records_are_whole(tmp_path: Path, size: str) -> None:
+SIZES = ["48k", *(pytest.param(size, marks=pytest.mark.exhaustive) for size in ("24k", "80k"))]
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_a_full_disk_is_one_line_and_earlier_records_are_whole(tmp_path: Path, command: Command, size: str) -> None:
     disk, saved = tmp_path / "disk", tmp_path / "saved"
     script = f"mount -t tmpfs -o size={size} none {disk} && {quoted(disk / 'results')}; code=$?; cp -r {disk} {saved}; exit $code"
     done = with_a_disk_of_its_own(disk, script)
@@ -43,12 +49,11 @@ def test_a_full_disk_is_one_line_and_earlier_records_are_whole(tmp_path: Path, s
     records, problems = tree.records()
     assert problems == []
     assert len(computed(tree.root)) == len(records) < 8
-    again = subprocess.run(arguments(tree.root, *SMALL), capture_output=True, text=True, check=False)
-    assert again.returncode == 0, again.stderr
+    code, out, err = command(*arguments(tree.root, *SMALL)[1:])
+    assert code == 0, out + err
     assert len(computed(tree.root)) == 8
 
 
-@pytest.mark.slow
 def test_a_folder_that_may_only_be_read_is_one_line(tmp_path: Path) -> None:
     disk = tmp_path / "disk"
     first = f"mount -t tmpfs none {disk} && {quoted(disk / 'results', '--seeds', '0')} > /dev/null"

@@ -14,10 +14,13 @@ from pathlib import Path
 import pytest
 
 from petl_bench.results import ResultsTree
-from tests.faults.studies import computed, ended, left_over, start
+from tests.faults.studies import arguments, ended, left_over, run_here, start
+from tests.studies import Command, computed
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("faults")]  # processes enough, one test at a time
 
 KILLS = int(os.environ.get("PETL_BENCH_TEST_KILLS", "3"))
-PROCESSES = int(os.environ.get("PETL_BENCH_TEST_PROCESSES", "4"))
+PROCESSES = int(os.environ.get("PETL_BENCH_TEST_PROCESSES", "3"))
 EPOCHS = KILLS
 """The more kills, the longer the runs: the study should last until the last of them."""
 
@@ -29,14 +32,13 @@ def workers(parent: subprocess.Popen[str]) -> list[int]:
     return [int(pid) for pid in listed.stdout.split()]
 
 
-@pytest.mark.slow
-def test_kills_at_random_moments_lose_damage_and_repeat_nothing(tmp_path: Path) -> None:
+def test_kills_at_random_moments_lose_damage_and_repeat_nothing(tmp_path: Path, command: Command) -> None:
     """The study's own process and its workers are killed in turn, at random; then it is left alone."""
     more = ["--epochs", str(EPOCHS), "--checkpoint-every", "1", "--jobs", "2"]
     chance, killed, log = random.Random(0), {"study": 0, "worker": 0}, tmp_path / "log"
     process = start(tmp_path / "disturbed", *more, log=log)
     while sum(killed.values()) < KILLS:
-        time.sleep(chance.uniform(0.2, 12))
+        time.sleep(chance.uniform(0.2, 10))
         assert process.poll() in (None, 0, 1, -signal.SIGKILL), log.read_text()[-2000:]
         if process.poll() is None:
             victim = chance.choice([process.pid, *workers(process)])
@@ -54,32 +56,30 @@ def test_kills_at_random_moments_lose_damage_and_repeat_nothing(tmp_path: Path) 
     print(f"killed: {killed}; runs trained: {len(ended(log))}; resumed: {log.read_text().count('goes on after epoch')}")
 
     assert sum(killed.values()) >= KILLS // 2
-    assert start(tmp_path / "calm", *more, log=tmp_path / "calm-log").wait() == 0
-    assert len(computed(tmp_path / "calm")) == 40
+    run_here(command, arguments(tmp_path / "calm", "--epochs", str(EPOCHS)))
+    assert len(computed(tmp_path / "calm")) == 20
     assert computed(tmp_path / "disturbed") == computed(tmp_path / "calm")
     tree = ResultsTree(tmp_path / "disturbed")
-    assert len(list(tree.root.glob("[!.]*/*/*/*/run.json"))) == 40
+    assert len(list(tree.root.glob("[!.]*/*/*/*/run.json"))) == 20
     assert tree.records()[1] == []
     assert len(ended(log)) == len(set(ended(log)))
     assert [path for path in left_over(tree.root) if path.startswith((".checkpoints", ".claims"))] == []
 
 
-@pytest.mark.slow
-def test_processes_that_start_at_once_train_every_run_once(tmp_path: Path) -> None:
+def test_processes_that_start_at_once_train_every_run_once(tmp_path: Path, command: Command) -> None:
     more = ["--epochs", "4", "--folds", "1-3"]
     logs = [tmp_path / f"log{number}" for number in range(PROCESSES)]
-    processes = [start(tmp_path / "shared", *more, log=log) for log in logs]
+    processes = [start(tmp_path / "shared", *more, "--executor", "in_process", log=log) for log in logs]
     assert [process.wait() for process in processes] == [0] * PROCESSES, logs[0].read_text()[-2000:]
     trained = [title for log in logs for title in ended(log)]
-    assert len(trained) == len(set(trained)) == 24
+    assert len(trained) == len(set(trained)) == 12
     for log in logs:  # every process ends with the whole table
-        assert re.search(r"^linear .* 12/12", log.read_text(), re.MULTILINE), log.read_text()
+        assert re.search(r"^linear .* 6/6", log.read_text(), re.MULTILINE), log.read_text()
     assert left_over(tmp_path / "shared") == []
-    assert start(tmp_path / "alone", *more, log=tmp_path / "log").wait() == 0
+    run_here(command, arguments(tmp_path / "alone", *more))
     assert computed(tmp_path / "shared") == computed(tmp_path / "alone")
 
 
-@pytest.mark.slow
 def test_an_owner_that_was_paused_and_wakes_finds_that_another_was_first(tmp_path: Path) -> None:
     """A study is stopped in a run, its claim falls silent, another process does the run; then the first goes on."""
     more = ["--epochs", "30", "--folds", "1", "--seeds", "0", "--methods", "linear", "--executor", "in_process"]

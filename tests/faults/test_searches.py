@@ -19,8 +19,11 @@ from petl_bench.records import read_record
 from petl_bench.results import ResultsTree
 from petl_bench.sweeps.search.ledger import RUNS, is_lost
 from petl_bench.sweeps.search.storage import open_journal
-from tests.faults.studies import PETL_BENCH, left_over
+from tests.faults.studies import PETL_BENCH, left_over, run_here
 from tests.faults.test_kills import workers
+from tests.studies import Command
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("faults")]  # processes enough, one test at a time
 
 KILLS = int(os.environ.get("PETL_BENCH_TEST_KILLS", "3"))
 TRIALS, FOLDS = 8, 2
@@ -37,13 +40,17 @@ lr = {{ low = 1e-3, high = 1e-1, log = true }}
 """
 
 
-def start(results: Path, log: Path, epochs: int) -> subprocess.Popen[str]:
+def arguments(results: Path, epochs: int, *more: str) -> list[str]:
+    """A search of short runs on generated clips."""
     (card := results.parent / "small.toml").write_text(CARD)
-    more = ["--folds", "1,2", "--epochs", str(epochs), "--limit", "2", "--device", "cpu", "--checkpoint-every", "1"]
-    more.append("--retry-failed")
-    command = [PETL_BENCH, "sweep", str(card), *more, "--results", str(results), "--out", str(results.parent / "out")]
+    options = ["--folds", "1,2", "--epochs", str(epochs), "--limit", "2", "--device", "cpu", *more]
+    return [PETL_BENCH, "sweep", str(card), *options, "--results", str(results), "--out", str(results.parent / "out")]
+
+
+def start(results: Path, log: Path, epochs: int) -> subprocess.Popen[str]:
     with log.open("a") as file:
         environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+        command = arguments(results, epochs, "--checkpoint-every", "1", "--retry-failed")
         return subprocess.Popen(command, env=environment, stdout=file, stderr=file, text=True)
 
 
@@ -59,8 +66,7 @@ def tried(results: Path) -> list[tuple[float, str]]:
     return sorted((trial.params["lr"], str([run["metrics"] for run in trial.user_attrs[RUNS]])) for trial in kept)
 
 
-@pytest.mark.slow
-def test_two_processes_that_are_killed_end_with_exactly_the_trials_asked_for(tmp_path: Path) -> None:
+def test_two_processes_that_are_killed_end_with_exactly_the_trials_asked_for(tmp_path: Path, command: Command) -> None:
     chance, killed, log = random.Random(0), {"search": 0, "worker": 0}, tmp_path / "log"
     shared, epochs = tmp_path / "shared", 2 * KILLS
     processes = [start(shared, log, epochs) for _ in range(2)]
@@ -92,5 +98,5 @@ def test_two_processes_that_are_killed_end_with_exactly_the_trials_asked_for(tmp
     assert len([record for record in records if record.spec.seed == 1000]) == TRIALS * FOLDS
     assert [path for path in left_over(shared) if not path.startswith("failed")] == [], said[-3000:]
 
-    assert start(tmp_path / "calm", tmp_path / "calm-log", epochs).wait() == 0
+    run_here(command, arguments(tmp_path / "calm", epochs))
     assert tried(tmp_path / "calm") == tried(shared)

@@ -14,7 +14,7 @@ from petl_bench.sweeps.card import SweepCard
 from petl_bench.sweeps.grid import Options, points, quick
 from tests.fuzz.mutations import LONG, mutants, survive
 
-COUNTS = [100, pytest.param(LONG, marks=pytest.mark.slow)]
+COUNTS = [100, pytest.param(LONG, marks=pytest.mark.exhaustive)]
 SECONDS = 10.0
 
 

@@ -16,14 +16,14 @@ from petl_bench.benchmarks.audio import LOUDEST, read_audio, to_mono
 from petl_bench.benchmarks.dataset import open_dataset
 from petl_bench.card_files import find_card, read_card
 from petl_bench.cards import BenchmarkCard
+from tests.benchmarks.folders import write_wav
 from tests.benchmarks.test_archives import PACKERS
 from tests.benchmarks.test_audio import FORMATS
-from tests.benchmarks.test_layouts import write_wav
 from tests.fuzz.mutations import LONG, Survival, files_below, mutants, survive
 
 COUNTS = [
     pytest.param(100, id="quick"),
-    pytest.param(LONG, id="long", marks=pytest.mark.slow),
+    pytest.param(LONG, id="long", marks=pytest.mark.exhaustive),
 ]
 """Inputs per parser."""
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from petl_bench.checkpoints import Checkpoint, write_state
-from petl_bench.claims import Claims
+from petl_bench.claims import Claim, Claims
 from petl_bench.index import FILE, read_runs
 from petl_bench.leaderboard.board import board
 from petl_bench.leaderboard.folds import fold_lines, read_epochs
@@ -21,7 +21,7 @@ from petl_bench.upkeep import merge, migrate, prune
 from tests.fuzz.mutations import LONG, files_below, mutants, survive
 from tests.leaderboard.trees import plant, run_of, study_of
 
-COUNTS = [100, pytest.param(LONG, marks=pytest.mark.slow)]
+COUNTS = [100, pytest.param(LONG, marks=pytest.mark.exhaustive)]
 SECONDS = 5.0
 
 
@@ -83,6 +83,7 @@ def test_failures(tmp_path: Path, count: int) -> None:
 def test_claims(tmp_path: Path, count: int) -> None:
     claims = Claims(tmp_path)
     claim = claims.take("run")
+    assert isinstance(claim, Claim)
     (path,) = tmp_path.iterdir()
 
     def parse() -> None:
@@ -90,7 +91,7 @@ def test_claims(tmp_path: Path, count: int) -> None:
         list(claims.left_over())
 
     survive(written(path, parse), mutants([path.read_bytes()], count, 5), SECONDS)
-    assert claim
+    claim.release()
 
 
 @pytest.mark.parametrize("count", COUNTS)
@@ -109,7 +110,7 @@ def test_checkpoints(tmp_path: Path, count: int) -> None:
     survive(written(path, parse), mutants([path.read_bytes()], count, 6), SECONDS)
 
 
-@pytest.mark.parametrize("count", [100, pytest.param(LONG // 4, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("count", [100, pytest.param(LONG // 4, marks=pytest.mark.exhaustive)])
 def test_the_index(tmp_path: Path, count: int) -> None:
     """It is disposable: whatever stands in it, the tree is read as it is."""
     tree = plant(tmp_path / "results", *study_of({"linear": 0.5}, seeds=1, clips=12)[:2])
@@ -132,7 +133,7 @@ def everything(tree: ResultsTree) -> None:
     fold_lines([run for run in runs if run.record.spec.method.implementation == "lora"], tree.run_folders())
 
 
-@pytest.mark.parametrize("count", [30, pytest.param(LONG // 4, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("count", [30, pytest.param(LONG // 4, marks=pytest.mark.exhaustive)])
 def test_a_record_that_can_be_read_may_say_anything(tmp_path: Path, count: int) -> None:
     tree = plant(tmp_path / "results", *study_of({"linear": 0.5, "lora": 0.7}, seeds=1, clips=12)[:6])
     folder = one_of(tree)

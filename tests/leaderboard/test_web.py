@@ -24,6 +24,8 @@ from petl_bench.switches import PROFILES
 from tests.leaderboard.trees import plant, study_of
 from tests.profiling.example import example
 
+pytestmark = pytest.mark.xdist_group("browser")  # one is started, one page is written for most tests
+
 Page = webdriver.Chrome
 
 
@@ -44,14 +46,20 @@ def chrome() -> Iterator[Page]:
     page.quit()
 
 
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page of two studies and of a published one."""
+    folder = tmp_path_factory.mktemp("page")
+    plant(folder / "results", *study_of({"linear": 0.3, "lora": 0.7, "full": 0.72}))
+    plant(folder / "results", *study_of({"linear": 0.5, "lora": 0.6}, benchmark="esc10")[:-1])
+    plant(folder / "results", *study_of({"lora": 0.6}, spec={"switches": PROFILES["published"]}))
+    return write(folder / "results", folder)
+
+
 @pytest.fixture
-def page(chrome: Page, tmp_path: Path) -> Page:
-    """The page of two studies and of a published one, at a desktop's width."""
-    tree = tmp_path / "results"
-    plant(tree, *study_of({"linear": 0.3, "lora": 0.7, "full": 0.72}))
-    plant(tree, *study_of({"linear": 0.5, "lora": 0.6}, benchmark="esc10")[:-1])
-    plant(tree, *study_of({"lora": 0.6}, spec={"switches": PROFILES["published"]}))
-    return show(chrome, tree, tmp_path)
+def page(chrome: Page, written: Path) -> Page:
+    """That page, at a desktop's width."""
+    return opened(chrome, written)
 
 
 def write(tree: Path, folder: Path) -> Path:
@@ -65,7 +73,10 @@ def write(tree: Path, folder: Path) -> Path:
 
 
 def show(chrome: Page, tree: Path, folder: Path, width: int = 1280) -> Page:
-    path = write(tree, folder)
+    return opened(chrome, write(tree, folder), width)
+
+
+def opened(chrome: Page, path: Path, width: int = 1280) -> Page:
     chrome.get("about:blank")
     for log in ("browser", "performance"):
         chrome.get_log(log)

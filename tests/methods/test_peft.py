@@ -31,7 +31,7 @@ from tests.studies import TINY, Command, Study, plan_of
 FEATURES = torch.randn(2, 100, 128, generator=torch.Generator().manual_seed(0))
 FITTING: dict[str, dict[str, Any]] = {"c3a": {"block_size": 32}, "vblora": {"vector_length": 32}}
 """Settings without which peft's defaults do not fit mini's width of 128."""
-CHECKED = ("lora", "vera", "ia3", "oft", "vblora")
+CHECKED = ["lora", "oft", *(pytest.param(name, marks=pytest.mark.exhaustive) for name in ("vera", "ia3", "vblora"))]
 
 
 def method_of(name: str, **settings: Any) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -50,11 +51,9 @@ def test_what_is_no_profile_is_a_line(change: dict[str, object], message: str) -
     write_profile(ROOT, example("c" * 16))
     path = path_of(ROOT, "a" * 16)
     path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
-    profiles, problems = read_profiles(ROOT)
+    profiles, (problem,) = read_profiles(ROOT)
     assert list(profiles) == ["c" * 16]
-    assert len(problems) == 1
-    with pytest.raises(ValueError, match=message):
-        raise ValueError(problems[0])
+    assert re.search(message, problem)
 
 
 def planted() -> ResultsTree:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -146,7 +145,7 @@ def test_a_study_with_a_mistake_is_one_clear_line(case: str) -> None:
 
 
 @pytest.mark.parametrize("name", card_files("sweeps"))
-def test_every_shipped_study_can_be_planned_without_data(name: str, tmp_path: Path) -> None:
+def test_every_shipped_study_can_be_planned_without_data(name: str) -> None:
     card = read_card(card_files("sweeps")[name], SweepCard)
     if card.search is not None:
         every, small_ones = targets(card, Options()), targets(*quick(card, Options()))

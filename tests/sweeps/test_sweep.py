@@ -21,7 +21,8 @@ kernel_size = {levels}
 baseline = {{ kernel_size = 1 }}
 ordered = "kernel_size"
 """
-TINY = ("--folds", "1-3", "--epochs", "1", "--limit", "2", "--device", "cpu", "--executor", "in_process")
+HERE = ("--device", "cpu", "--executor", "in_process")
+TINY = ("--folds", "1-3", "--epochs", "1", "--limit", "1", *HERE)
 
 
 def write(name: str, levels: str) -> None:
@@ -43,7 +44,7 @@ def test_studies_share_runs_and_end_in_their_pages(command: Command) -> None:
     assert "9 runs to train" in out
     assert "[1/9] conformer (kernel_size = 1) on synthetic, fold 1, seed 0: test " in out
     page = Path("leaderboard/first-varied/README.md").read_text()
-    assert page.startswith("# Which kernel?\n\n**Not the whole study of the card: folds 1, 2, 3, epochs 1, limit 2.**")
+    assert page.startswith("# Which kernel?\n\n**Not the whole study of the card: folds 1, 2, 3, epochs 1, limit 1.**")
     assert "points per doubling of kernel\\_size" in page
     assert page.count("| 3/3 ") == 3
     assert Path("leaderboard/first-varied/figure.png").stat().st_size > 10_000
@@ -98,39 +99,13 @@ def test_failures_are_on_the_page_with_their_reason(command: Command) -> None:
     path = Path("sweeps/fails.toml")
     text = path.read_text().replace("kernel_size = [1, 3, 8]", "lr = [0.001, 1000.0]")
     path.write_text(text.replace("kernel_size = 1", "lr = 0.001").replace('ordered = "kernel_size"', ""))
-    code, out, _ = command(
-        "sweep",
-        "fails",
-        "--folds",
-        "1-3",
-        "--epochs",
-        "2",
-        "--limit",
-        "2",
-        "--device",
-        "cpu",
-        "--executor",
-        "in_process",
-    )
+    arguments = ("sweep", "fails", "--folds", "1-3", "--epochs", "2", "--limit", "1", *HERE)
+    code, out, _ = command(*arguments)
     page = Path("leaderboard/fails-varied/README.md").read_text()
     assert code == 1
     assert out.count("FAILED") == 3
     assert "failed: conformer (lr = 1000.0) on synthetic, fold 1, seed 0: NotFiniteError" in page.replace("\\", "")
-    plan = command(
-        "sweep",
-        "fails",
-        "--plan",
-        "--folds",
-        "1-3",
-        "--epochs",
-        "2",
-        "--limit",
-        "2",
-        "--device",
-        "cpu",
-        "--executor",
-        "in_process",
-    )[1]
+    plan = command(*arguments, "--plan")[1]
     assert "6 runs, 3 on record, 3 failed before; nothing left to train" in plan
 
 
@@ -150,13 +125,22 @@ def test_a_wrong_backbone_is_no_absence(command: Command) -> None:
     assert "did you mean 'mini'" in err
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", card_files("sweeps"))
+OF_EACH_KIND = ("batch_size", "defects", "few_shot", "paper_table1", "tune")
+"""Arms and single points, switches, few clips, many methods, a search."""
+SHIPPED = [
+    pytest.param(name, marks=pytest.mark.slow if name in OF_EACH_KIND else pytest.mark.exhaustive)
+    for name in card_files("sweeps")
+]
+
+
+@pytest.mark.parametrize("name", SHIPPED)
 def test_every_shipped_study_runs_small_and_ends_in_its_page(name: str, command: Command) -> None:
-    tiny = ("--dataset", "synthetic", "--folds", "1-3", "--epochs", "1", "--seeds", "0")
-    limit = () if name in ("few_shot", "seed_report") else ("--limit", "2")
-    limit += ("--trials", "3") if name == "tune" else ()
-    code, out, err = command("sweep", name, "--quick", *tiny, *limit, "--device", "cpu", "--executor", "in_process")
+    limit = {"few_shot": "3", "seed_report": "8"}.get(
+        name, "1"
+    )  # clips per class and fold; shots, and a tenth held out
+    tiny = ("--dataset", "synthetic", "--folds", "1-3", "--epochs", "1", "--limit", limit, "--seeds", "0", *HERE)
+    trials = ("--trials", "3") if name == "tune" else ()
+    code, out, err = command("sweep", name, "--quick", *tiny, *trials)
     assert (code, err) == (0, "")
     folder = Path("leaderboard") / f"{name}-quick-varied"
     page = (folder / "README.md").read_text()

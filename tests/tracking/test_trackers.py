@@ -22,13 +22,23 @@ from petl_bench.tracking import following
 from petl_bench.tracking.base import Tracker
 from petl_bench.tracking.following import Trackers
 from petl_bench.upkeep import prune
-from tests.faults.studies import computed
-from tests.studies import Command, Log, Study
+from tests.studies import Command, Log, Study, computed
 
 BLOCK, FULL, LAST = 32768, 1, 4
+TWO_RUNS: dict[str, Any] = {"methods": ("linear",), "folds": (1, 2), "epochs": 2}
 NO_WANDB = pytest.mark.skipif(
     importlib.util.find_spec("wandb") is None, reason="wandb is not installed: the extra wandb"
 )
+
+
+@pytest.fixture(scope="module")
+def untracked(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[object, ...]]:
+    """What two runs compute without a tracker."""
+    base = tmp_path_factory.mktemp("untracked")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PETL_BENCH_CACHE", str(base / "cache"))
+        Study(base / "results").run(**TWO_RUNS)
+    return computed(base / "results")
 
 
 def tracked(*names: str) -> Execution:
@@ -131,7 +141,7 @@ class Failing(Tracker):
 
 @pytest.mark.parametrize("where", ["import", "opening", "start", "epoch", "end"])
 def test_a_tracker_that_fails_is_one_warning_and_the_run_is_as_without_it(
-    study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
+    study: Study, untracked: dict[str, tuple[object, ...]], monkeypatch: pytest.MonkeyPatch, where: str
 ) -> None:
     def load(name: str) -> object:
         if where == "import":
@@ -140,13 +150,11 @@ def test_a_tracker_that_fails_is_one_warning_and_the_run_is_as_without_it(
 
     monkeypatch.setattr(TRACKERS, "load", load)
     log = Log()
-    assert study.run(log, tracked("failing"), methods=("linear", "lora"), epochs=2).trained == 2
+    assert study.run(log, tracked("failing"), **TWO_RUNS).trained == 2
     (warning,) = log.heard
     assert warning.startswith("tracker failing fails and is left out (")
     assert warning.endswith("; runs go on without it")
-    plain = Study(tmp_path / "plain")
-    plain.run(methods=("linear", "lora"), epochs=2)
-    assert computed(study.tree.root) == computed(plain.tree.root)
+    assert computed(study.tree.root) == untracked
 
 
 class Writing(Tracker):
@@ -166,16 +174,14 @@ class Writing(Tracker):
 
 
 def test_what_a_tracker_writes_into_what_it_is_given_changes_nothing(
-    study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    study: Study, untracked: dict[str, tuple[object, ...]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(TRACKERS, "load", lambda name: type("Implementation", (), {"cls": Writing}))
     log = Log()
-    assert study.run(log, tracked("writing"), epochs=2).trained == 1
+    assert study.run(log, tracked("writing"), **TWO_RUNS).trained == 2
     assert log.heard == []
     assert torch.is_grad_enabled()
-    plain = Study(tmp_path / "plain")
-    plain.run(epochs=2)
-    assert computed(study.tree.root) == computed(plain.tree.root)
+    assert computed(study.tree.root) == untracked
 
 
 @pytest.mark.parametrize("where", ["opening", "epoch", "end"])
@@ -193,7 +199,7 @@ def test_a_tracker_that_hangs_is_one_warning_and_holds_no_run_up(
     monkeypatch.setattr(Trackers.close, "__defaults__", (0.1,))
     monkeypatch.setattr(TRACKERS, "load", lambda name: type("Implementation", (), {"cls": Hanging}))
     log = Log()
-    assert study.run(log, tracked("hanging"), methods=("linear", "lora"), epochs=2).trained == 2
+    assert study.run(log, tracked("hanging"), **TWO_RUNS).trained == 2
     (warning,) = log.heard
     assert warning.startswith("tracker hanging fails and is left out (it does not ")
     assert not released.is_set()

@@ -112,7 +112,7 @@ def test_the_norms_affine_part_commutes_with_the_mean(pooling: str) -> None:
     ],
 )
 def test_a_run_from_frozen_states_is_the_run(method: str, settings: tuple[str, ...], frozen_layers: int) -> None:
-    plan, workbench = plan_of(replace(TINY, methods=(method,), epochs=3, settings=settings))
+    plan, workbench = plan_of(replace(TINY, methods=(method,), epochs=2, limit=1, settings=settings))
     kept, whole = train_run(plan[0], workbench), train_run(plan[0], workbench, execution=WHOLE)
     assert kept.record.meta_info.system_info["frozen_layers"] == frozen_layers
     assert "frozen_layers" not in whole.record.meta_info.system_info
@@ -124,20 +124,8 @@ def test_a_run_from_frozen_states_is_the_run(method: str, settings: tuple[str, .
 
 
 def test_states_can_be_left_unused(command: Command) -> None:
-    arguments = [
-        "run",
-        "--methods",
-        "linear",
-        "--dataset",
-        "synthetic",
-        "--epochs",
-        "1",
-        "--limit",
-        "2",
-        "--folds",
-        "1",
-    ]
-    assert command(*arguments, "--no-frozen-states", "--executor", "in_process")[0] == 0
+    arguments = "run --methods linear --dataset synthetic --epochs 1 --limit 1 --folds 1 --executor in_process"
+    assert command(*arguments.split(), "--no-frozen-states")[0] == 0
     assert not (cache_folder() / "states").exists()
 
 

@@ -53,7 +53,7 @@ class Heard:
 
 
 def train(method: str, execution: Execution | None = None, **changes: object) -> tuple[FinishedRun, list[str]]:
-    plan, workbench = plan_of(replace(TINY, methods=(method,), batch_size=25, **changes))  # type: ignore[arg-type]
+    plan, workbench = plan_of(replace(TINY, methods=(method,), batch_size=25, limit=1, **changes))  # type: ignore[arg-type]
     heard = Heard()
     return train_run(plan[0], workbench, heard, execution=execution), heard.remarks
 

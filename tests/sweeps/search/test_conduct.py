@@ -10,80 +10,18 @@ from typing import Any
 
 import numpy as np
 import pytest
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import TrialState
 
 import petl_bench.sweeps.search
-from petl_bench.card_files import check
 from petl_bench.errors import UserError
-from petl_bench.execution import Execution
 from petl_bench.plan import PlannedRun
 from petl_bench.records import read_record
 from petl_bench.results import ResultsTree
-from petl_bench.sweeps.card import SweepCard
-from petl_bench.sweeps.grid import Options
 from petl_bench.sweeps.search.ledger import CAUSE, RUNS, is_lost
-from petl_bench.sweeps.search.samplers import grid_of
 from petl_bench.sweeps.search.storage import open_journal, open_url
 from petl_bench.sweeps.search.study import Searched, ledger_of, search
-from petl_bench.sweeps.search.target import Target, open_workbenches, targets
-from tests.studies import IN_PROCESS, Log
-
-SPACE = {"lr": {"low": 1e-3, "high": 1e-1, "log": True}}
-SMALL = Options(folds=(1, 2), epochs=1, limit=2)
-
-
-class SearchLog(Log):
-    """A search's reporter that remembers."""
-
-    def __init__(self, **of_log: Any) -> None:
-        super().__init__(**of_log)
-        self.trials: list[tuple[int, str]] = []
-        self.epochs = 0
-
-    def search_begins(self, title: str, wanted: int, finished: int, epochs: int) -> None: ...
-    def run_ended(self, run: PlannedRun) -> None: ...
-    def others_try(self, trials: int) -> None: ...
-
-    def epoch(self, run: PlannedRun, epoch: int, log: dict[str, float]) -> None:
-        self.epochs += 1
-
-    def trial_ended(self, number: int, finished: int, levels: dict[str, Any], outcome: str) -> None:
-        self.trials.append((number, outcome))
-
-
-def target_of(options: Options = SMALL, method: str = "linear", **of_search: Any) -> Target:
-    of_search = {"trials": 4, "sampler": "random", "space": SPACE, **of_search}
-    data = {"title": "x", "benchmarks": ["synthetic"], "methods": [method], "search": of_search}
-    found = targets(check(SweepCard, data, "card"), options)
-    open_workbenches(found, "cpu")
-    return found[0]
-
-
-def good_ones_first(options: Options) -> Target:
-    """A search with a pruner over learning rates, the last two of which are far too low."""
-    space = {"lr": {"choices": [0.02, 0.021, 0.022, 0.023, 0.024, 1e-7, 1.1e-7]}}
-    for seed in range(1000):
-        target = target_of(options, trials=7, pruner="epoch:median", space=space, sampler="grid", seed=seed)
-        if all(values["lr"] < 1e-3 for values in grid_of(target.search, target.study, target.space)[-2:]):
-            return target
-    raise AssertionError("no such order")
-
-
-def conduct(
-    root: Path, target: Target, log: SearchLog | None = None, execution: Execution = IN_PROCESS, **more: Any
-) -> Searched:
-    tree = ResultsTree(root)
-    return search(target, open_journal(root / "a.journal"), tree, log or SearchLog(), execution, **more)
-
-
-def states(found: Searched) -> list[str]:
-    return [trial.state.name for trial in found.trials]
-
-
-def told(trial: FrozenTrial) -> tuple[Any, ...]:
-    """A trial without when and under which number it was tried."""
-    runs = [{name: run[name] for name in ("fold", "seed", "metrics", "parameters")} for run in trial.user_attrs[RUNS]]
-    return trial.params, trial.values, json.dumps(runs)
+from tests.studies import IN_PROCESS
+from tests.sweeps.search.searches import SMALL, SearchLog, conduct, states, target_of, told
 
 
 def test_a_trial_is_ordinary_runs_and_its_value_their_mean_on_validation(tmp_path: Path) -> None:
@@ -137,7 +75,7 @@ def test_a_journal_that_goes_away_ends_the_search_in_one_line_and_costs_no_run(t
     assert len(log.started) == 6
 
 
-def test_another_space_or_objective_is_another_study(tmp_path: Path) -> None:
+def test_another_space_or_objective_is_another_study() -> None:
     names = {
         target_of(**changes).study
         for changes in (
@@ -202,52 +140,6 @@ def test_the_search_reads_records_through_the_narrow_view_alone() -> None:
             assert not modules & outside, f"{path.name} imports {modules & outside}"
         assert '"test"' not in path.read_text()
         assert "test_" not in path.read_text()
-
-
-def test_epochs_are_pruned_and_a_pruned_run_is_never_done(tmp_path: Path) -> None:
-    log = SearchLog()
-    options = replace(SMALL, epochs=4)
-    found = conduct(tmp_path, good_ones_first(options), log)
-    pruned = [trial for trial in found.trials if trial.state == TrialState.PRUNED]
-    assert pruned
-    assert log.epochs < 7 * 2 * 4
-    runs = {read_record(folder).spec.training.optimizer.lr for folder in ResultsTree(tmp_path).run_folders().values()}
-    for trial in pruned:
-        assert trial.params["lr"] not in runs or len(trial.user_attrs[RUNS]) == 1
-        assert trial.intermediate_values
-    assert not list((tmp_path / ".checkpoints").glob("*"))
-    for trial in found.trials:
-        steps = sorted(trial.intermediate_values)
-        assert steps == list(range(1, len(steps) + 1))
-        values = [trial.intermediate_values[step] for step in steps]
-        assert values == sorted(values)
-    assert all(winner.number not in [trial.number for trial in pruned] for winner in found.by_fold)
-
-
-def test_a_pruned_search_is_the_same_in_a_worker_process(tmp_path: Path) -> None:
-    options = replace(SMALL, epochs=3)
-    target = good_ones_first(options)
-    here = conduct(tmp_path / "here", target)
-    there = conduct(tmp_path / "there", target, execution=Execution(executor="local", threads=1))
-    assert states(here) == states(there)
-    assert [trial.intermediate_values.keys() for trial in here.trials] == [
-        trial.intermediate_values.keys() for trial in there.trials
-    ]
-    assert not list((tmp_path / "there" / ".checkpoints").glob("*"))
-
-
-def test_folds_are_pruned_by_wilcoxon(tmp_path: Path) -> None:
-    options = replace(SMALL, folds=(1, 2, 3, 4, 5), epochs=2)
-    space = {"lr": {"choices": [1e-2, 1e-8, 1.1e-8, 1.2e-8]}}
-    log = SearchLog()
-    found = conduct(
-        tmp_path, target_of(options, pruner="fold:wilcoxon", objective="loss", space=space, sampler="grid"), log
-    )
-    for trial in found.trials:
-        assert sorted(trial.intermediate_values) == list(range(len(trial.user_attrs[RUNS])))
-        if trial.state == TrialState.PRUNED:
-            assert 3 <= len(trial.user_attrs[RUNS]) < 5
-    assert "PRUNED" in states(found)
 
 
 def test_two_objectives_are_accuracy_and_trained_parameters(tmp_path: Path) -> None:

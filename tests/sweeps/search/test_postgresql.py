@@ -22,7 +22,7 @@ from petl_bench.sweeps.search.ledger import AGAIN, Ledger, is_lost
 from petl_bench.sweeps.search.storage import open_study, open_url
 from petl_bench.sweeps.search.study import search
 from tests.studies import IN_PROCESS
-from tests.sweeps.search.test_conduct import SearchLog, states, target_of
+from tests.sweeps.search.searches import SearchLog, states, target_of
 from tests.sweeps.search.test_ledger import SPACE, die, finish
 
 pytestmark = pytest.mark.slow

@@ -25,12 +25,12 @@ from petl_bench.sweeps.tuned.answers import BY_FOLD, DEFAULT, POOLED, between_me
 from petl_bench.sweeps.tuned.figures import importances_of
 from petl_bench.sweeps.tuned.sentences import sentences
 from tests.studies import IN_PROCESS, Log
-from tests.sweeps.search.test_conduct import SMALL, target_of
+from tests.sweeps.search.searches import SMALL, target_of
 
 
 def searched(folds: tuple[int, ...] = (1, 2), method: str = "linear") -> Searched:
     """A search whose winners are given: a rate per fold, and that of the first for all."""
-    target = target_of(replace(SMALL, seeds=(0, 1), folds=folds), method=method)
+    target = target_of(replace(SMALL, seeds=(0, 1), folds=folds, limit=1), method=method)
     rates = dict(zip((1, 2), (0.05, 0.002), strict=True))
     by_fold = [Winner(fold, {"lr": rates[fold]}, fold, 0.5, 10) for fold in folds]
     return Searched(target, None, [], by_fold, Winner(1, {"lr": 0.05}, None, 0.5, 10))  # type: ignore[arg-type]
@@ -41,7 +41,7 @@ def replace_space(target: Target, dimensions: dict[str, Any]) -> Target:
     return replace(target, space=space)
 
 
-def test_winners_are_tried_on_their_folds_under_seeds_that_no_trial_had(tmp_path: Path) -> None:
+def test_winners_are_tried_on_their_folds_under_seeds_that_no_trial_had() -> None:
     found = searched()
     evaluation = evaluation_of(found)
     assert {run.spec.seed for run in evaluation.runs} == {0, 1}
