@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 
-from petl_bench.cli._board import marks
+from petl_bench.cli._board import COLUMNS, marks
 from petl_bench.cli._layout import Columns, grid, note, say
 from petl_bench.leaderboard.pages import p_value, percent, plus_minus, ranges, title
 from petl_bench.leaderboard.report import Data
@@ -21,7 +21,7 @@ def print_table(report: Data, *, margin: float | None, verbose: bool) -> None:
     print(f"{len(sizes)} of {report['folds']} folds, tested on {tested} clips each, trained on {trained}")
     print(f"{report['metric'].replace('_', ' ')}, percent\n")
     rows = report["comparisons"]
-    grid(report["rows"], _score_columns(report))
+    grid(report["rows"], SCORES)
     grid(rows, DIFFERENCES, name=_pair)
     grid(rows, DETAILS, name=_pair)
     grid(rows, ERRORS, name=_pair)
@@ -71,23 +71,19 @@ def _on_dataset(name: str) -> Callable[[Data], str]:
     return lambda row: _signed(row["differences"][name]) + ("*" if name in row["significant"] else "")
 
 
-def _score_columns(report: Data) -> Columns:
-    columns: Columns = {
-        "score": lambda row: percent(row["score"]),
-        "±95%": plus_minus,
-        "fold sd": lambda row: percent(row["fold_sd"]),
-        "seed sd": lambda row: percent(row["seed_sd"]),
-        "": lambda row: row["letters"] or ("†" if row["not_worse_than_best"] else ""),
-        "trained": lambda row: f"{100 * row['share']:.2f}%",
-        "runs": lambda row: f"{row['runs']}/{row['expected_runs']}",
-    }
-    return columns
-
-
 def _pair(row: Data) -> str:
     return f"{row['method']} - {row['reference']}"
 
 
+SCORES: Columns = {
+    "score": lambda row: percent(row["score"]),
+    "±95%": plus_minus,
+    "fold sd": lambda row: percent(row["fold_sd"]),
+    "seed sd": lambda row: percent(row["seed_sd"]),
+    "": COLUMNS[""],
+    "trained": COLUMNS["share"],
+    "runs": COLUMNS["runs"],
+}
 DIFFERENCES: Columns = {
     "points": lambda row: _signed(row["difference"]),
     "95% interval": lambda row: _interval(row),

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from petl_bench.benchmarks.inspection import Inspection, SameRecording
 from petl_bench.cards import RATE, BenchmarkCard
-from petl_bench.cli._options import count
+from petl_bench.wording import count
 
 SHOWN = 10
 """Lines of one kind; --json has all."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -34,6 +34,8 @@ SettingValues = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="NAME.KEY=VALUE", help="Override a card's value; may be repeated."),
 ]
+Folds = Annotated[str | None, typer.Option(help="Test folds, as in 1,2 or 1-3. [default: all]")]
+RetryFailed = Annotated[bool, typer.Option("--retry-failed", help="Try runs again that failed before.")]
 Results = Annotated[Path, typer.Option(help="Results folder.", show_default=True)]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Device = Annotated[str, typer.Option(help="cpu, cuda (every GPU), cuda:0,cuda:2 or auto.")]
@@ -78,19 +80,12 @@ Track = Annotated[str | None, typer.Option(help="Trackers that follow the runs, 
 
 
 def read_execution(
-    executor: str,
-    device: str,
-    jobs: int,
-    checkpoint_every: int | None,
-    gradient_checkpointing: bool,
-    allow_parts: bool,
-    frozen_states: bool,
-    save_adapters: bool,
-    slurm_profile: Path | None,
-    detach: bool,
-    track: str | None,
+    *, executor: str, device: str, slurm_profile: Path | None, detach: bool, track: str | None, **fields: Any
 ) -> Execution:
-    """How runs are trained, from the options of that name. Raises UserError where a name is wrong."""
+    """How runs are trained, from the options of that name. Raises UserError where one is wrong.
+
+    ``fields`` are fields of ``Execution`` that are taken as they are given.
+    """
     from petl_bench.cluster.profile import read_profile
     from petl_bench.devices import find_devices
     from petl_bench.execution import Cluster, Execution
@@ -112,12 +107,7 @@ def read_execution(
         devices=find_devices("cpu" if cls.trains_elsewhere else device),
         trackers=trackers,
         cluster=cluster,
-        jobs=jobs,
-        checkpoint_every=checkpoint_every,
-        gradient_checkpointing=gradient_checkpointing,
-        allow_parts=allow_parts,
-        frozen_states=frozen_states,
-        save_adapters=save_adapters,
+        **fields,
     )
 
 
@@ -141,15 +131,3 @@ def read_names(option: str, text: str) -> tuple[str, ...]:
     if not all(names):
         raise UserError(f"{option} '{text}': give names between commas, as in conformer,lora")
     return tuple(dict.fromkeys(names))
-
-
-def count(number: int, noun: str) -> str:
-    """``1 run``, ``2 runs``."""
-    return f"{number} {noun}{'' if number == 1 else 's'}"
-
-
-def duration(seconds: float) -> str:
-    """``80 s``, ``12 min``, ``3.4 h``."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -6,12 +6,12 @@ import json
 from collections.abc import Callable, Sequence
 
 from petl_bench.cli._layout import Columns, Row, grid, note, say
-from petl_bench.cli._options import count
 from petl_bench.leaderboard.pages import thousands
 from petl_bench.plan import Plan
 from petl_bench.profiling.profiles import Profile, StepSplit
 from petl_bench.profiling.wording import COSTS, READING, Data, figure, megabytes
 from petl_bench.switches import describe_switches, profile_of
+from petl_bench.wording import count
 
 Outcomes = Sequence[tuple[str, Profile | str]]
 """Methods with their profile, or why there is none."""

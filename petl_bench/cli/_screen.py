@@ -10,14 +10,12 @@ from typing import Self
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import MofNCompleteColumn, TaskID
 
-from petl_bench.cli._options import count
+from petl_bench.cli._bars import QUIET_SECONDS, bars
 from petl_bench.plan import PlannedRun
 from petl_bench.records import RunRecord
-
-QUIET_SECONDS = 30
-"""Off a terminal, a run that lasts says where it is after so many seconds."""
+from petl_bench.wording import count
 
 
 class Screen:
@@ -29,16 +27,7 @@ class Screen:
         self.epochs_done: Counter[str] = Counter()
         """By run."""
         self.last_line = time.monotonic()
-        self.progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=None),
-            MofNCompleteColumn(),
-            TimeRemainingColumn(),
-            console=console,
-            transient=True,
-            expand=True,
-            disable=not console.is_terminal,
-        )
+        self.progress = bars(console, MofNCompleteColumn())
         self.tasks: dict[str, TaskID] = {}
 
     def __enter__(self) -> Self:

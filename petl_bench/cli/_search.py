@@ -3,40 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
 from petl_bench.cli._layout import next_step, say
-from petl_bench.cli._options import count, duration
 from petl_bench.cli._screen import Screen
 from petl_bench.errors import UserError
-from petl_bench.sweeps.grid import Options, brief
+from petl_bench.sweeps.grid import brief
+from petl_bench.wording import count, duration
 
 if TYPE_CHECKING:
-    from petl_bench.card_files import CardFile
+    from petl_bench.cli.sweep import Asked
     from petl_bench.execution import Execution
     from petl_bench.plan import PlannedRun
     from petl_bench.records import RunRecord
     from petl_bench.results import ResultsTree
     from petl_bench.sweeps.card import SweepCard
     from petl_bench.sweeps.search.target import Target
-
-
-@dataclass(frozen=True)
-class Asked:
-    """What the command line says of a search. ``mark``: in what it is another one than its card's."""
-
-    file: CardFile
-    options: Options
-    results: Path
-    page: Path
-    mark: str
-    storage: str | None
-    retry_failed: bool
-    plan_only: bool
 
 
 class SearchScreen(Screen):
@@ -142,7 +126,7 @@ def _conduct(
     lines += [f"failed: {run.title}: {reason}" for run, reason in failed]
     indexed = {run.record.run_info.run_key: run for run in read_runs(tree)[0]}
     with writing(f"--out {asked.page.parent}"):
-        for path in write_page(card, results, indexed, tree.run_folders(), asked.page, asked.mark, lines):
+        for path in write_page(card, results, indexed, tree.run_folders(), asked.page, mark=asked.mark, lines=lines):
             print(path)
     for target in absent:
         typer.echo(f"petl-bench: not run: {target.lacking}", err=True)

@@ -7,12 +7,10 @@ from types import TracebackType
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import TaskID, TextColumn
 
 from petl_bench.benchmarks.acquisition import Unit
-
-QUIET_SECONDS = 30
-"""Off a terminal, a step that lasts says where it is after so many seconds."""
+from petl_bench.cli._bars import QUIET_SECONDS, bars
 
 
 class Steps:
@@ -20,16 +18,7 @@ class Steps:
 
     def __init__(self, console: Console) -> None:
         self.console = console
-        self.progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=None),
-            TextColumn("{task.fields[amount]}"),
-            TimeRemainingColumn(),
-            console=console,
-            transient=True,
-            expand=True,
-            disable=not console.is_terminal,
-        )
+        self.progress = bars(console, TextColumn("{task.fields[amount]}"))
         self.step = ""
         self.task: TaskID | None = None
         self.last_line = 0.0

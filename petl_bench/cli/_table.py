@@ -8,7 +8,6 @@ from typing import Any
 import pandas as pd
 
 from petl_bench.cli._layout import Columns, grid, next_step, note, results_flag, say
-from petl_bench.cli._options import count
 from petl_bench.errors import UserError
 from petl_bench.leaderboard.pages import ROLES, thousands
 from petl_bench.leaderboard.parts import notes_on_parts
@@ -17,6 +16,7 @@ from petl_bench.plan import Plan
 from petl_bench.records import RunRecord, read_record
 from petl_bench.results import ResultsTree
 from petl_bench.switches import describe_switches, profile_of
+from petl_bench.wording import count
 
 
 def print_summary(plan: Plan, tree: ResultsTree, metric: str, notes: Sequence[str]) -> None:

@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
-from petl_bench.cli._options import Results, count
+from petl_bench.cli._options import Results
 from petl_bench.errors import UserError
+from petl_bench.wording import count
 
 
 def cancel(

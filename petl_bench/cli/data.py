@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from petl_bench.cli._layout import next_step
-from petl_bench.cli._options import Json, count
+from petl_bench.cli._options import DataDir, Json
 from petl_bench.errors import UserError
+from petl_bench.wording import count
 
 if TYPE_CHECKING:
     from petl_bench.cards import BenchmarkCard
@@ -25,9 +26,7 @@ def data(
         ),
     ],
     name: Annotated[str, typer.Argument(help="Benchmark card or card path.")],
-    data_dir: Annotated[
-        Path | None, typer.Option(help="Folder of the data set. [default: $PETL_BENCH_DATA/<benchmark>]")
-    ] = None,
+    data_dir: DataDir = None,
     archive: Annotated[
         Path | None, typer.Option("--from", help="get: an archive that is here already.", metavar="FILE")
     ] = None,
@@ -51,12 +50,14 @@ def data(
     card = read_card(file, BenchmarkCard)
     folder = data_folder(file.name, data_dir, card.folder)
     if action == "get":
-        _get(file.name, card, folder, data_dir is not None, archive, keep_archive)
+        _get(file.name, card, folder, archive=archive, keep_archive=keep_archive)
+        elsewhere = "" if data_dir is None else f" --data-dir {shlex.quote(str(folder))}"
+        next_step(f"petl-bench run --methods linear,lora --dataset {file.name}{elsewhere}")
     else:
         _verify(file.name, card, folder, as_json)
 
 
-def _get(name: str, card: BenchmarkCard, folder: Path, given: bool, archive: Path | None, keep_archive: bool) -> None:
+def _get(name: str, card: BenchmarkCard, folder: Path, *, archive: Path | None, keep_archive: bool) -> None:
     from rich.console import Console
 
     from petl_bench.benchmarks.acquisition import acquire
@@ -74,8 +75,6 @@ def _get(name: str, card: BenchmarkCard, folder: Path, given: bool, archive: Pat
         print(f"{name}: the archive is {done.archive}")
     if card.download is not None and card.download.licence:
         print(f"{name}: licence {card.download.licence}; {card.download.url}")
-    elsewhere = f" --data-dir {shlex.quote(str(folder))}" if given else ""
-    next_step(f"petl-bench run --methods linear,lora --dataset {name}{elsewhere}")
 
 
 def _verify(name: str, card: BenchmarkCard, folder: Path, as_json: bool) -> None:

@@ -14,6 +14,7 @@ from petl_bench.cli._options import (
     BackboneName,
     DataDir,
     Dataset,
+    Folds,
     Json,
     Limit,
     Results,
@@ -28,7 +29,7 @@ def probe(
     data_dir: DataDir = None,
     results: Results = Path("results"),
     seeds: Annotated[str, typer.Option(help="Base seeds of the heads, as in 0,1,2 or 0-2.")] = "0-2",
-    folds: Annotated[str | None, typer.Option(help="Test folds, as in 1,2 or 1-3. [default: all]")] = None,
+    folds: Folds = None,
     layers: Annotated[int, typer.Option(min=1, help="How many layers the card adapts.", show_default=True)] = 3,
     by: Annotated[
         Literal["accuracy", "gain"],

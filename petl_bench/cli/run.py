@@ -18,6 +18,7 @@ from petl_bench.cli._options import (
     Detach,
     Device,
     Executor,
+    Folds,
     FrozenStates,
     GradientCheckpointing,
     Jobs,
@@ -26,16 +27,17 @@ from petl_bench.cli._options import (
     PrecisionName,
     ProfileName,
     Results,
+    RetryFailed,
     SaveAdapters,
     SettingValues,
     SlurmProfileFile,
     SwitchValues,
     Track,
-    count,
     read_execution,
     read_names,
     read_numbers,
 )
+from petl_bench.wording import count
 
 
 def run(
@@ -45,7 +47,7 @@ def run(
     data_dir: DataDir = None,
     results: Results = Path("results"),
     seeds: Annotated[str, typer.Option(help="Base seeds, as in 0,1,2 or 0-2; a test wants three.")] = "0",
-    folds: Annotated[str | None, typer.Option(help="Test folds, as in 1,2 or 1-3. [default: all]")] = None,
+    folds: Folds = None,
     epochs: Annotated[int | None, typer.Option(help="Epochs. [default: the benchmark card's]")] = None,
     batch_size: BatchSize = None,
     lr: Annotated[float | None, typer.Option(help="Peak learning rate. [default: each method card's]")] = None,
@@ -57,7 +59,7 @@ def run(
     limit: Limit = None,
     settings: SettingValues = None,
     force: Annotated[bool, typer.Option("--force", help="Train finished runs again and replace them.")] = False,
-    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Try runs again that failed before.")] = False,
+    retry_failed: RetryFailed = False,
     checkpoint_every: CheckpointEvery = None,
     gradient_checkpointing: GradientCheckpointing = False,
     allow_parts: AllowParts = False,
@@ -106,17 +108,17 @@ def run(
 
     tree = ResultsTree(results.expanduser())
     execution = read_execution(
-        executor,
-        device,
-        jobs,
-        checkpoint_every,
-        gradient_checkpointing,
-        allow_parts,
-        frozen_states,
-        save_adapters,
-        slurm_profile,
-        detach,
-        track,
+        executor=executor,
+        device=device,
+        slurm_profile=slurm_profile,
+        detach=detach,
+        track=track,
+        jobs=jobs,
+        checkpoint_every=checkpoint_every,
+        gradient_checkpointing=gradient_checkpointing,
+        allow_parts=allow_parts,
+        frozen_states=frozen_states,
+        save_adapters=save_adapters,
     )
     plan, workbench = open_plan(request, choice, execution.devices[0])
 

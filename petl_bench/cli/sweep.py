@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from petl_bench.cli._layout import next_step, say
 from petl_bench.cli._options import (
     AllowParts,
     AllowPickle,
@@ -19,22 +19,35 @@ from petl_bench.cli._options import (
     GradientCheckpointing,
     Jobs,
     Results,
+    RetryFailed,
     SaveAdapters,
     SlurmProfileFile,
     Track,
-    count,
-    duration,
     read_execution,
     read_names,
     read_numbers,
 )
 
 if TYPE_CHECKING:
-    from petl_bench.sweeps.study import Forecast
-
+    from petl_bench.card_files import CardFile
+    from petl_bench.sweeps.grid import Options
 
 UNMARKED = ("data_dir", "allow_pickle")
 """Options that leave a study what its card says."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the command line says of a study. ``mark``: in what it is another one than its card's."""
+
+    file: CardFile
+    options: Options
+    results: Path
+    page: Path
+    mark: str
+    storage: str | None
+    retry_failed: bool
+    plan_only: bool
 
 
 def sweep(
@@ -65,7 +78,7 @@ def sweep(
     out: Annotated[Path, typer.Option(help="Folder below which the study's page goes.", show_default=True)] = Path(
         "leaderboard"
     ),
-    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Try runs again that failed before.")] = False,
+    retry_failed: RetryFailed = False,
     checkpoint_every: CheckpointEvery = None,
     gradient_checkpointing: GradientCheckpointing = False,
     allow_parts: AllowParts = False,
@@ -85,7 +98,7 @@ def sweep(
     from petl_bench.card_files import find_card, read_card
     from petl_bench.errors import UserError
     from petl_bench.sweeps.card import SweepCard
-    from petl_bench.sweeps.grid import Options, points, quick
+    from petl_bench.sweeps.grid import Options, quick
 
     file = find_card("sweeps", card)
     study = read_card(file, SweepCard)
@@ -113,104 +126,28 @@ def sweep(
     ]
     said = ", ".join([*["its quick version"] * small, *mark])
     execution = read_execution(
-        executor,
-        device,
-        jobs,
-        checkpoint_every,
-        gradient_checkpointing,
-        allow_parts,
-        frozen_states,
-        save_adapters,
-        slurm_profile,
-        detach,
-        track,
+        executor=executor,
+        device=device,
+        slurm_profile=slurm_profile,
+        detach=detach,
+        track=track,
+        jobs=jobs,
+        checkpoint_every=checkpoint_every,
+        gradient_checkpointing=gradient_checkpointing,
+        allow_parts=allow_parts,
+        frozen_states=frozen_states,
+        save_adapters=save_adapters,
     )
     page = out / (file.name + "-quick" * small + "-varied" * bool(mark))
-    if study.search is not None:
-        from petl_bench.cli._search import Asked, run_search
+    asked = Asked(file, options, results.expanduser(), page, said, storage, retry_failed, plan)
+    if study.search is None:
+        from petl_bench.cli._grid import run_grid
 
-        asked = Asked(file, options, results.expanduser(), page, said, storage, retry_failed, plan)
+        run_grid(study, asked, execution)
+    else:
+        from petl_bench.cli._search import run_search
+
         run_search(study, asked, execution)
-        return
-    try:
-        chosen = points(study, options)
-    except UserError as error:
-        raise UserError(f"{file.path}: {error}") from error
-    if data_dir is not None and len({point.choice.benchmark for point in chosen}) > 1:
-        raise UserError(f"--data-dir {data_dir}: the study has several data sets; set PETL_BENCH_DATA to their parent")
-
-    from petl_bench.adapters.find import note_on_missing
-    from petl_bench.files import writing
-    from petl_bench.index import read_runs
-    from petl_bench.results import ResultsTree
-    from petl_bench.sweeps.page import write_page
-    from petl_bench.sweeps.study import forecast, prepare, train
-
-    tree = ResultsTree(results.expanduser())
-    benches = prepare(chosen, execution.devices[0])
-    records = [run.record for run in read_runs(tree)[0]] if tree.root.is_dir() else []
-    forecasts = [forecast(bench, tree, records) for bench in benches]
-    say(f"{study.title}\n")
-    for line in _plan(forecasts):
-        say(line, "  ")
-    if plan:
-        left = sum(of.runs - (of.done or 0) for of in forecasts if of.done is not None)
-        if executor == "slurm" and left:
-            say(execution.cluster.profile.packing(left), "  ")
-        next_step(f"the same command without --plan; the page will be {page / 'README.md'}")
-        return
-    here, absent = [b for b in benches if b.workbench is not None], [b for b in benches if b.workbench is None]
-    if not here:
-        raise UserError(absent[0].lacking)
-
-    from rich.console import Console
-
-    from petl_bench.cli._screen import Screen
-
-    failed = []
-    with Screen(Console()) as screen:
-        if executor == "slurm" and not detach and len(here) > 1:  # all are to wait in the queue, not one after another
-            submitting = execution.model_copy(update={"cluster": execution.cluster.model_copy(update={"detach": True})})
-            for bench in here:
-                train(bench, tree, screen, submitting, retry_failed=retry_failed)
-        for bench in here:
-            failed += train(bench, tree, screen, execution, retry_failed=retry_failed).failed
-    if detach:
-        next_step("the same command without --detach waits for the runs and writes the page")
-        return
-    if save_adapters:
-        keys = [key for bench in here for key in bench.runs]
-        for line in note_on_missing(keys, tree):
-            say(line)
-    indexed = {run.record.run_info.run_key: run for run in read_runs(tree)[0]}
-    reasons = [f"{run.title}: {reason}" for run, reason in failed]
-    with writing(f"--out {out}"):
-        for path in write_page(study, benches, indexed, tree.run_folders(), page, said, reasons):
-            print(path)
-    for bench in absent:
-        typer.echo(f"petl-bench: not run: {bench.lacking}", err=True)
-    if failed:
-        screen.list_failures(failed)
-    if failed or absent:
-        raise typer.Exit(1)
-
-
-def _plan(forecasts: list[Forecast]) -> list[str]:
-    """What would be run, a line per data set and backbone."""
-    lines = []
-    for of in forecasts:
-        runs = f"{of.bench.name}: {count(len(of.bench.points), 'combination')}, {count(of.runs, 'run')}"
-        if of.done is None:
-            lines.append(f"{runs}; how many are done cannot be told: {of.basis}")
-        elif of.done == of.runs:
-            lines.append(f"{runs}, all on record")
-        else:
-            failed = f", {of.failed} failed before" if of.failed else ""
-            took = f"about {duration(of.seconds or 0)} ({of.basis})" if of.basis else "nothing left to train"
-            lines.append(f"{runs}, {of.done} on record{failed}; {took}")
-        if of.bench.workbench is not None:
-            lines += [f"  {note}" for note in of.bench.workbench.notes_on_input()]
-    return lines
 
 
 def _listed(value: object) -> str:

@@ -12,6 +12,7 @@ from petl_bench.card_files import check, read_toml
 from petl_bench.cards import Card
 from petl_bench.cluster.environment import FIELDS, OWN
 from petl_bench.errors import UserError
+from petl_bench.wording import count
 
 USUAL = Path("slurm.toml")
 
@@ -98,7 +99,7 @@ class SlurmProfile(Card):
         """What a task asks for, in words."""
         places = ("partition", "account", "qos", "constraint")
         parts = [f"{name} {value}" for name in places if (value := getattr(self, name))]
-        parts += [f"{self.cpus} CPU{'s' * (self.cpus > 1)}"]
+        parts += [count(self.cpus, "CPU")]
         parts += [f"GPUs {self.gpus}"] * bool(self.gpus) + [f"memory {self.memory}"] * bool(self.memory)
         parts += [f"{self.time // 60}:{self.time % 60:02}:00"]
         return ", ".join([*parts, *(f"{name} {value}" for name, value in self.extra.items())])
@@ -108,7 +109,7 @@ class SlurmProfile(Card):
         tasks = -(-runs // self.runs_per_task)
         each = f"of up to {self.runs_per_task} runs" if self.runs_per_task > 1 else "of one run"
         at_a_time = f", at most {self.array_parallelism} at a time" if tasks > self.array_parallelism else ""
-        return f"{tasks} array task{'s' * (tasks != 1)} {each}{at_a_time}; each asks for {self.asks()}"
+        return f"{count(tasks, 'array task')} {each}{at_a_time}; each asks for {self.asks()}"
 
 
 def read_profile(path: Path | None) -> SlurmProfile:

@@ -9,6 +9,7 @@ from pathlib import Path
 from petl_bench.cluster.queue import GONE, Queue, QueuedTask
 from petl_bench.cluster.submission import Progress, Submission, read_progress
 from petl_bench.results import ResultsTree
+from petl_bench.wording import count
 
 
 @dataclass(frozen=True)
@@ -48,9 +49,9 @@ class TaskStatus:
         elif not self.is_done:
             parts.append(self.progress.trouble or f"its log: {self.log}")
         if restarts := max(self.progress.restarts, self.deaths):
-            parts.append(f"started again {restarts} time{'s' * (restarts > 1)}")
+            parts.append(f"started again {count(restarts, 'time')}")
         if self.deaths:
-            parts.append(f"killed {self.deaths} time{'s' * (self.deaths > 1)}")
+            parts.append(f"killed {count(self.deaths, 'time')}")
         return "; ".join(parts)
 
 

@@ -99,7 +99,7 @@ def submit(
         submission = submission.model_copy(update={"numbers": [job.job_id for job in jobs]})
     except (OSError, RuntimeError, KeyboardInterrupt) as error:
         cause = one_line(error) if isinstance(error, OSError) else " ".join(str(error).split()) or "interrupted"
-        found = _look_for(folder, submission, error, cause)
+        found = _look_for(submission, error, cause)
         if found is None:
             shutil.rmtree(folder, ignore_errors=True)
             if isinstance(error, KeyboardInterrupt):
@@ -114,7 +114,7 @@ def submit(
     return folder, submission
 
 
-def _look_for(folder: Path, submission: Submission, error: BaseException, cause: str) -> Submission | None:
+def _look_for(submission: Submission, error: BaseException, cause: str) -> Submission | None:
     """The submission with its numbers, where the job was accepted though sbatch did not say so; None where it was not.
 
     Raises UserError where the queue does not tell: what was written down stays, and is looked for another time.

@@ -18,6 +18,7 @@ from petl_bench.leaderboard.tables import Across, Table, make_tables
 from petl_bench.profiling.profiles import read_profiles
 from petl_bench.records import read_failure
 from petl_bench.results import ResultsTree
+from petl_bench.wording import count
 
 
 def read_tables(results: Path, across: Across | None = None) -> tuple[list[Table], list[str]]:
@@ -64,7 +65,7 @@ def reports_of(tables: Sequence[Table], *, every: bool = False) -> tuple[list[Da
     for table in tables:
         shown = tuple(row for row in table.rows if every or not row.name.variant)
         left_out = len(table.rows) - len(shown)
-        hidden = f"{left_out} configuration{'s' * (left_out != 1)} that equal{'s' * (left_out == 1)} no card"
+        hidden = equal_to_no_card(left_out)
         where = f"{table.benchmark}, backbone {table.backbone}"
         if not shown:
             problems.append(f"{where}: {hidden} (--all shows them)")
@@ -79,6 +80,11 @@ def reports_of(tables: Sequence[Table], *, every: bool = False) -> tuple[list[Da
         reports.append(data)
     tell_apart(reports, {digest(table.conditions, 8): table.conditions for table in tables})
     return reports, problems
+
+
+def equal_to_no_card(number: int) -> str:
+    """``1 configuration that equals no card``."""
+    return f"{count(number, 'configuration')} that equal{'s' * (number == 1)} no card"
 
 
 def of_cards(tables: Sequence[Table], baseline: str | None) -> list[Table]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from petl_bench.errors import UserError, nearest
-from petl_bench.leaderboard.board import failed_runs, of_cards, read_tables, tell_apart, with_methods
+from petl_bench.leaderboard.board import equal_to_no_card, failed_runs, of_cards, read_tables, tell_apart, with_methods
 from petl_bench.leaderboard.differences import differences, mean_rank_of, over_datasets
 from petl_bench.leaderboard.report import Data, report
 from petl_bench.leaderboard.tables import Across, Table
@@ -75,8 +75,8 @@ def _variants(tables: Sequence[Table], baseline: str | None) -> list[str]:
     for table in tables:
         left_out = sum(row.name.variant and row.name.text != baseline for row in table.rows)
         if left_out:
-            what = f"{left_out} configuration{'s that equal' if left_out > 1 else ' that equals'} no card"
-            lines.append(f"{table.benchmark}, backbone {table.backbone}: {what} (name what to compare)")
+            hidden = equal_to_no_card(left_out)
+            lines.append(f"{table.benchmark}, backbone {table.backbone}: {hidden} (name what to compare)")
     return lines
 
 

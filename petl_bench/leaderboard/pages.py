@@ -14,6 +14,7 @@ from petl_bench.leaderboard.names import visible
 from petl_bench.leaderboard.report import Data
 from petl_bench.profiling.wording import COSTS, READING, measured_on
 from petl_bench.switches import Switches, describe_switches
+from petl_bench.wording import count
 
 ROLES = ("adapter", "bias", "norm", "backbone", "head")
 INTRODUCTION = """# Leaderboard
@@ -142,9 +143,8 @@ def conditions(report: Data) -> str:
     partial = f", at most {report['limit']} clips per class and fold" if report["limit"] else ""
     return (
         f"{report['metric'].replace('_', ' ')} on {report['test_clips']:,} test clips of {report['sources']:,} sources"
-        f"{partial}; {folds} ({protocol['validation']} validation), seeds {seeds}; {training['epochs']} "
-        f"epoch{'s' * (training['epochs'] != 1)}, "
-        f"batch {training['batch_size']}, {training['precision']}."
+        f"{partial}; {folds} ({protocol['validation']} validation), seeds {seeds}; "
+        f"{count(training['epochs'], 'epoch')}, batch {training['batch_size']}, {training['precision']}."
     )
 
 

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 
 from petl_bench.records import RunRecord
+from petl_bench.wording import count
 
 
 def notes_on_parts(records: Iterable[RunRecord]) -> list[str]:
@@ -15,6 +16,6 @@ def notes_on_parts(records: Iterable[RunRecord]) -> list[str]:
     for (name, parts), number in sorted(found.items(), key=str):
         assert parts is not None
         seen = ", whose statistics are what BatchNorm saw" if parts.batch_norm else ""
-        runs = f"{number} run{'s' * (number != 1)}"
-        notes.append(f"{name}: in {runs} batches did not fit into memory and were parts of {parts.clips} clips{seen}")
+        size = f"parts of {parts.clips} clips{seen}"
+        notes.append(f"{name}: in {count(number, 'run')} batches did not fit into memory and were {size}")
     return notes

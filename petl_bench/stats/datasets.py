@@ -9,6 +9,7 @@ import numpy as np
 
 from petl_bench.stats.availability import NotAvailable, Quantity
 from petl_bench.stats.estimate import Estimate, estimate_from_variance, satterthwaite
+from petl_bench.wording import count
 
 LEAST_DATASETS = 3
 LEVEL = 0.05
@@ -41,11 +42,11 @@ def new_dataset_test(differences: Sequence[float]) -> Estimate | NotAvailable:
 
     Not available below 3 data sets.
     """
-    count = len(differences)
-    if count < LEAST_DATASETS:
-        return NotAvailable(f"{count} data set{'s' * (count != 1)}: a claim about new ones needs {LEAST_DATASETS}")
-    variance = float(np.var(differences, ddof=1)) / count
-    return estimate_from_variance(sum(differences) / count, variance, count - 1, "t over data sets")
+    datasets = len(differences)
+    if datasets < LEAST_DATASETS:
+        return NotAvailable(f"{count(datasets, 'data set')}: a claim about new ones needs {LEAST_DATASETS}")
+    variance = float(np.var(differences, ddof=1)) / datasets
+    return estimate_from_variance(sum(differences) / datasets, variance, datasets - 1, "t over data sets")
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from petl_bench.stats.availability import NotAvailable
 from petl_bench.stats.estimate import Components, Estimate, estimate_from_variance, negligible
 from petl_bench.stats.scores import Floats, Scores, fold_means, require_same_clips
 from petl_bench.stats.trained_models import sign_flip
+from petl_bench.wording import count
 
 FEW_SOURCES = 40
 LEAST_FOLDS = 3
@@ -108,7 +109,7 @@ def fold_t(configurations: Sequence[Scores], weights: Sequence[float]) -> Estima
     if first.source_count < 2:
         return NotAvailable("all clips have one source")
     if folds < LEAST_FOLDS:
-        return NotAvailable(f"{folds} fold{'s' * (folds != 1)}: a fold test needs {LEAST_FOLDS}")
+        return NotAvailable(f"{count(folds, 'fold')}: a fold test needs {LEAST_FOLDS}")
     differences = _clip_contrast(used)
     value = float(differences.mean())
     shares = first.fold_sizes / len(differences)

@@ -54,6 +54,13 @@ class Difference:
         """Whether every prediction is the same: then there is no test, and the pair is no part of a family."""
         return _identical(self.estimate)
 
+    @property
+    def finding(self) -> str:
+        """The verdict, ``identical`` or ``no test``."""
+        if isinstance(self.verdict, NotAvailable):
+            return "identical" if self.identical else "no test"
+        return str(self.verdict)
+
 
 @dataclass(frozen=True)
 class Trend:

@@ -189,7 +189,7 @@ class SweepCard(Card):
         said += [("question.baseline", factor) for factor in flat(question.baseline)]
         said += [("exclude", factor) for combination in self.exclude for factor in flat(combination)]
         said += [("question.claim", factor) for factor in flat({**claim.levels, **claim.where} if claim else {})]
-        said += [("quick.grid", factor) for factor in SweepCard.split(self.quick.grid, self.methods)]
+        said += [("quick.grid", factor) for factor in _factors_in(self.quick.grid, self.methods)]
         for where, factor in said:
             if factor and factor not in known:
                 raise ValueError(f"{where}: '{factor}' is no factor of the study; factors: {', '.join(sorted(known))}")
@@ -253,12 +253,14 @@ class SweepCard(Card):
         single = [factor for point in self.point for factor in flat(point)]
         return {"benchmark", "method", *self.every_factor, *single, *(["arm"] if self.arms else [])}
 
-    @staticmethod
-    def split(grid: Mapping[str, Any], methods: tuple[str, ...]) -> list[str]:
-        """The factors that a grid names, without the names of methods above them."""
-        tables = [flat(levels) if name in methods and isinstance(levels, Mapping) else flat({name: levels})
-                  for name, levels in grid.items()]  # fmt: skip
-        return [factor for table in tables for factor in table]
-
     def _of_method(self, name: str) -> bool:
         return name in self.methods and isinstance((self.grid or {}).get(name), Mapping)
+
+
+def _factors_in(grid: Mapping[str, Any], methods: tuple[str, ...]) -> list[str]:
+    """The factors that a grid names, without the names of methods above them."""
+    tables = [
+        flat(levels) if name in methods and isinstance(levels, Mapping) else flat({name: levels})
+        for name, levels in grid.items()
+    ]
+    return [factor for table in tables for factor in table]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
@@ -30,11 +28,10 @@ from petl_bench.sweeps.answers import Answer, Cell, Difference, answer, cells_of
 from petl_bench.sweeps.card import Beside, SweepCard
 from petl_bench.sweeps.figures import figure_of
 from petl_bench.sweeps.grid import show
-from petl_bench.sweeps.sentences import detectable, sentences
+from petl_bench.sweeps.rows import rows_csv
+from petl_bench.sweeps.sentences import sentences
 from petl_bench.sweeps.study import Bench, shared
 
-COLUMNS = ("score", "low", "high", "difference", "difference_low", "difference_high", "p", "p_holm", "verdict", "runs",
-           "detectable")  # fmt: skip
 Row = dict[str, str]
 ONE_SEED = "one seed, seed variance not estimable; run 3 seeds or more"
 
@@ -45,6 +42,7 @@ def write_page(
     indexed: Mapping[str, IndexedRun],
     folders: Mapping[str, Path],
     out: Path,
+    *,
     mark: str = "",
     failures: Sequence[str] = (),
 ) -> list[Path]:
@@ -62,12 +60,11 @@ def write_page(
         return []
     said = answer(card, cells, lacking)
     paths = save(figure_of(card, cells), out, "figure")
-    extra = []
-    if "convergence" in card.figures:
-        extra = _convergence(cells, folders, out)
-    text = _page(card, said, benches, folders, [path.name for path in extra if path.suffix == ".png"], mark, failures)
+    extra = _convergence(cells, folders, out) if "convergence" in card.figures else []
+    figures = [path.name for path in extra if path.suffix == ".png"]
+    text = _page(card, said, benches, folders, figures=figures, mark=mark, failures=failures)
     write_atomically(out / "README.md", text.encode())
-    write_atomically(out / "rows.csv", _csv(said).encode())
+    write_atomically(out / "rows.csv", rows_csv(said).encode())
     return [out / "README.md", out / "rows.csv", *paths, *extra]
 
 
@@ -76,6 +73,7 @@ def _page(
     said: Answer,
     benches: Sequence[Bench],
     folders: Mapping[str, Path],
+    *,
     figures: Sequence[str],
     mark: str,
     failures: Sequence[str],
@@ -152,14 +150,8 @@ def _difference(difference: Difference) -> Row:
         "to baseline": f"{100 * difference.estimate.value:+.2f}",
         "95% of it": bounds(difference.estimate.interval(), sign="+"),
         "p Holm": p_value(exact(difference.holm_p)),
-        "verdict": _verdict(difference),
+        "verdict": difference.finding,
     }
-
-
-def _verdict(difference: Difference) -> str:
-    if isinstance(difference.verdict, NotAvailable):
-        return "identical" if difference.identical else "no test"
-    return str(difference.verdict)
 
 
 def bounds(interval: Interval | NotAvailable, sign: str = "") -> str:
@@ -179,11 +171,7 @@ def _published(record: RunRecord, namer: Namer) -> str:
     if ours != (usual.training.batch_size, usual.training.micro_batch_size, usual.protocol):
         return ""
     backbone, waveforms = str(record.meta_info.model_info["name"]), isinstance(spec.data.features, WaveformFeatures)
-    found = [
-        reference
-        for reference in card.reference
-        if reference.benchmark == benchmark and reference.is_of(backbone, waveforms=waveforms)
-    ]
+    found = [reference for reference in card.reference if reference.is_of(benchmark, backbone, waveforms=waveforms)]
     return "; ".join(published(reference.model_dump()) for reference in found)
 
 
@@ -273,36 +261,3 @@ def _unlike_published(card: SweepCard, said: Answer) -> list[str]:
         if words:
             lines.append(f"{benchmark}, not as the published values were made: {'; '.join(words)}")
     return lines
-
-
-def _csv(said: Answer) -> str:
-    """One line per combination; scores and differences are fractions."""
-    factors = list(dict.fromkeys(name for cell in said.cells for name in cell.levels))
-    by_cell = {id(difference.cell): difference for difference in said.differences}
-    text = io.StringIO()
-    writer = csv.DictWriter(text, [*factors, *COLUMNS], lineterminator="\n")
-    writer.writeheader()
-    for cell in said.cells:
-        described, difference = describe(cell.scores), by_cell.get(id(cell))
-        row: dict[str, object] = {name: show(level) for name, level in cell.levels.items()}
-        row |= {
-            "score": "" if isinstance(described.score, NotAvailable) else f"{described.score:.9g}",
-            "runs": len(cell.runs),
-        }
-        if not isinstance(described.interval, NotAvailable):
-            row |= {"low": f"{described.interval.low:.9g}", "high": f"{described.interval.high:.9g}"}
-        if difference is not None:
-            row |= _csv_difference(difference)
-        writer.writerow(row)
-    return text.getvalue()
-
-
-def _csv_difference(difference: Difference) -> dict[str, object]:
-    bounds, estimate = difference.estimate.interval(), difference.estimate
-    row: dict[str, object] = {"difference": f"{estimate.value:.9g}", "verdict": _verdict(difference)}
-    if not isinstance(bounds, NotAvailable):
-        row |= {"difference_low": f"{bounds.low:.9g}", "difference_high": f"{bounds.high:.9g}"}
-    for name, value in (("p", estimate.p_value), ("p_holm", difference.holm_p), ("detectable", detectable(estimate))):
-        if isinstance(value, float):
-            row[name] = f"{value:.9g}"
-    return row

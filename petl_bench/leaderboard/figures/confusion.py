@@ -13,6 +13,7 @@ from petl_bench.index import NOT_FINITE
 from petl_bench.leaderboard.figures.style import COLOURS, STYLE, Wanted, headed, plain
 from petl_bench.leaderboard.names import visible
 from petl_bench.leaderboard.tables import Row, Table
+from petl_bench.wording import count
 
 MOST_NUMBERS = 15
 """Classes up to which every cell says its number."""
@@ -67,6 +68,5 @@ def _figure(row: Row, wanted: Wanted) -> Figure:
         recall.tick_params(labelleft=False, left=False)
         bar = figure.colorbar(image, ax=panel, pad=0.02, fraction=0.05)
         bar.set_label("% of the class's clips", fontsize=8)
-        runs = f"{len(row.runs)} run{'s' * (len(row.runs) != 1)}"
-        headed(figure, f"{row.name.text} on {wanted.title}: test clips of {runs}")
+        headed(figure, f"{row.name.text} on {wanted.title}: test clips of {count(len(row.runs), 'run')}")
     return figure

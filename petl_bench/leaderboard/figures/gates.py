@@ -13,6 +13,7 @@ from petl_bench.leaderboard.figures.confusion import MOST_NUMBERS
 from petl_bench.leaderboard.figures.style import STYLE, Wanted, headed, plain
 from petl_bench.leaderboard.names import visible
 from petl_bench.leaderboard.tables import Row, Table
+from petl_bench.wording import count
 
 PREFIX = "gate "
 
@@ -60,6 +61,5 @@ def _figure(row: Row, names: list[str], gates: npt.NDArray[np.float64], wanted: 
                     panel.text(at, site, f"{gate:.2f}", ha="center", va="center", fontsize=7, color=colour)
         bar = figure.colorbar(image, ax=panel, pad=0.02)
         bar.set_label("weight of the adapter (1: plain sum)", fontsize=8)
-        runs = f"{len(row.runs)} run{'s' * (len(row.runs) != 1)}"
-        headed(figure, f"{row.name.text} on {wanted.title}: mean gate over test clips of {runs}")
+        headed(figure, f"{row.name.text} on {wanted.title}: mean gate over test clips of {count(len(row.runs), 'run')}")
     return figure

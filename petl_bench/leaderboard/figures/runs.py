@@ -22,6 +22,7 @@ from petl_bench.leaderboard.figures.style import (
 )
 from petl_bench.leaderboard.report import report
 from petl_bench.leaderboard.tables import Table
+from petl_bench.wording import count
 
 MOST_NAMED = 20
 """Folds that the legend names."""
@@ -54,8 +55,7 @@ def draw(table: Table, wanted: Wanted) -> Iterator[tuple[str, Figure]]:
         if len(folds) > 1:
             handles = [Line2D([], [], ls="", ms=4, **_look(at), label=f"fold {fold}") for at, fold in enumerate(folds)]
             add_legend(figure, handles[:MOST_NAMED], 7)
-        seeds = f"{len(table.seeds)} seed{'s' * (len(table.seeds) != 1)}"
-        headed(figure, f"{wanted.title}: a point per run, {seeds}")
+        headed(figure, f"{wanted.title}: a point per run, {count(len(table.seeds), 'seed')}")
     yield "", figure
 
 

@@ -40,6 +40,7 @@ def write_page(
     indexed: Mapping[str, IndexedRun],
     folders: Mapping[str, Path],
     out: Path,
+    *,
     mark: str = "",
     lines: Sequence[str] = (),
 ) -> list[Path]:
@@ -123,9 +124,9 @@ def _scores(outcome: Outcome) -> str:
         if name == POOLED and not is_nested(outcome):
             continue
         described, validated = describe(scores), describe(outcome.validation[name])
-        name = "tuned" if name == BY_FOLD and not is_nested(outcome) else name
+        head = "tuned" if name == BY_FOLD and not is_nested(outcome) else name
         score, of_validation = (percent(number(part.score)) for part in (described, validated))
-        rows.append([name, score, bounds(described.interval), of_validation])
+        rows.append([head, score, bounds(described.interval), of_validation])
     heads = ["", "test", "95%", "validation"]
     return str(tabulate(rows, headers=heads, tablefmt="pipe", disable_numparse=True))
 
