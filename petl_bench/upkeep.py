@@ -120,7 +120,7 @@ def prune(tree: ResultsTree, *, dry_run: bool = False) -> Done:
     for why, path in doomed:
         done.changes.append(f"{why}: {path}")
         if not dry_run:
-            shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+            shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink(missing_ok=True)
     return done
 
 

@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 
 import typer
 
-from petl_bench.cli._options import count
 from petl_bench.errors import UserError
+from petl_bench.wording import count
 
 
 def results(
@@ -27,6 +27,7 @@ def results(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
 ) -> None:
     """Merge, prune or migrate results trees."""
+    from petl_bench.files import writing
     from petl_bench.results import ResultsTree
     from petl_bench.upkeep import merge, migrate, prune
 
@@ -41,12 +42,12 @@ def results(
         for source in sources or []:
             if not source.expanduser().is_dir():
                 raise UserError(f"results merge {source}: no such folder")
-        every = [
-            merge(ResultsTree(source.expanduser()), target, compact=compact, dry_run=dry_run)
-            for source in sources or []
-        ]
-    else:
-        every = [(prune if action == "prune" else migrate)(target, dry_run=dry_run)]
+    with writing(f"--results {tree}"):
+        if action == "merge":
+            trees = [ResultsTree(source.expanduser()) for source in sources or []]
+            every = [merge(source, target, compact=compact, dry_run=dry_run) for source in trees]
+        else:
+            every = [(prune if action == "prune" else migrate)(target, dry_run=dry_run)]
     changes = [line for done in every for line in done.changes]
     for line in [*changes, *(line for done in every for line in done.remarks)]:
         print(line)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -105,17 +105,11 @@ def _check(file: CardFile) -> None:
         if folds not in (None, card.protocol.folds):
             raise UserError(f"{file.path}: protocol.folds = {card.protocol.folds}, but the data set defines {folds}")
     else:
-        from petl_bench.card_files import card_files
-
-        sweep = read_card(file, SweepCard)
-        for kind, names in (("methods", sweep.methods), ("benchmarks", sweep.benchmarks)):
-            for name in names:
-                _known(file, kind, name, card_files(kind))  # type: ignore[arg-type]
-        _check_study(file, sweep)
+        _check_study(file, read_card(file, SweepCard))
 
 
 def _check_study(file: CardFile, sweep: SweepCard) -> None:
-    """Every combination or dimension of a study, and of its quick version, is one that method and benchmark know."""
+    """Every name, and every combination or dimension, of a study and of its quick version is one that a sweep takes."""
     from petl_bench.sweeps.grid import Options, points, quick
     from petl_bench.sweeps.search.target import targets
 
@@ -157,7 +151,7 @@ def _check_method(file: CardFile) -> None:
                 _known(file, table, name, {*card_files("benchmarks"), *bundled, *published})
 
 
-def _known(file: CardFile, key: str, name: str, allowed: object) -> None:
-    names = sorted(allowed)  # type: ignore[call-overload]
+def _known(file: CardFile, key: str, name: str, allowed: Iterable[str]) -> None:
+    names = sorted(allowed)
     if name not in names:
         raise UserError(f"{file.path}: {key}: unknown '{name}'{nearest(name, names)}; known: {', '.join(names)}")

@@ -34,8 +34,9 @@ def fold_lines(runs: Sequence[IndexedRun], folders: Mapping[str, Path]) -> list[
     for fold in sorted({run.record.spec.fold for run in runs}):
         records = [run.record for run in runs if run.record.spec.fold == fold]
         metric = records[0].spec.data.metric
-        curves = [read_epochs(folders[record.run_info.run_key]) for record in records]
-        best = [max(float(epoch[f"validation_{metric}"]) for epoch in epochs) for epochs in curves]
+        name = f"validation_{metric}"
+        curves = [read_epochs(folders[record.run_info.run_key], name) for record in records]
+        best = [max(float(epoch[name]) for epoch in epochs) for epochs in curves]
         tested = [record.train_info.metrics["test"][metric] for record in records]
         lines.append(FoldLine(fold, len(records), float(np.mean(best)), float(np.mean(tested))))
     return lines
@@ -51,18 +52,18 @@ def mean_and_sd(values: Sequence[float], *, population: bool = False) -> tuple[f
     return float(np.mean(values)), float(np.std(values, ddof=0 if population else 1))
 
 
-def read_epochs(folder: Path) -> list[Data]:
-    """The epochs of a run folder, in order. Raises UserError where they are damaged."""
+def read_epochs(folder: Path, *further: str) -> list[Data]:
+    """The epochs of a run folder, in order. Raises UserError where they are damaged, or lack a ``further`` number."""
+    needed = sorted({*NEEDED, *further})
     path = folder / "epochs.jsonl"
     try:
         epochs = [json.loads(line) for line in read_text(path).splitlines() if line.strip()]
     except ValueError as error:
         raise UserError(f"{path}: not readable epochs ({error})") from error
-    if not epochs or not all(map(_is_whole, epochs)):
-        raise UserError(f"{path}: no epochs, or epochs without numbers for {', '.join(sorted(NEEDED))}")
+    if not epochs or not all(_has_numbers(epoch, needed) for epoch in epochs):
+        raise UserError(f"{path}: no epochs, or epochs without numbers for {', '.join(needed)}")
     return epochs
 
 
-def _is_whole(epoch: Any) -> bool:
-    """Whether a line holds the numbers that every epoch has."""
-    return isinstance(epoch, dict) and all(type(epoch.get(name)) in (int, float) for name in NEEDED)
+def _has_numbers(epoch: Any, names: Sequence[str]) -> bool:
+    return isinstance(epoch, dict) and all(type(epoch.get(name)) in (int, float) for name in names)

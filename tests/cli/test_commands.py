@@ -113,6 +113,19 @@ def test_validate_checks_cards_against_the_code(command: Command) -> None:
         assert "1 of them is wrong" in err
 
 
+def test_validate_takes_the_methods_of_a_study_that_sweep_takes(command: Command) -> None:
+    Path("sweeps").mkdir()
+    Path("own.toml").write_text('implementation = "lora"\ntitle = "x"\n')
+    study = 'title = "x"\nbenchmarks = ["synthetic"]\nmethods = ["{}"]\n[grid]\nlr = [1e-3, 1e-2]\n'
+    for method in ("lora", "peft:dora", "own.toml"):
+        Path("sweeps/study.toml").write_text(study.format(method))
+        assert command("validate", "sweeps/study.toml")[:2] == (0, "ok     sweeps/study.toml\n")
+    Path("sweeps/study.toml").write_text(study.format("lara"))
+    code, out, _ = command("validate", "sweeps/study.toml")
+    assert code == 2
+    assert out.startswith("wrong  sweeps/study.toml: unknown method 'lara' (did you mean 'lora'?); known: ")
+
+
 def test_env_names_versions_and_folders(command: Command) -> None:
     facts = json.loads(command("env", "--json")[1])
     assert facts["torch"]

@@ -158,6 +158,23 @@ def test_folds_prints_the_table_of_papers(command: Command) -> None:
     assert [line["fold"] for line in data[0]["folds"]] == [1, 2, 3, 4, 5]
 
 
+def test_folds_of_epochs_without_the_headline_metric_are_one_line(command: Command) -> None:
+    for path in Path("results").glob("*/*/full/*/epochs.jsonl"):
+        lines = [json.loads(line) for line in path.read_text().splitlines()]
+        kept = ("epoch", "train_loss", "validation_accuracy")
+        path.write_text("".join(json.dumps({name: line[name] for name in kept}) + "\n" for line in lines))
+    assert command("folds", "full")[0] == 0
+    for path in Path("results").glob("*/*/full/*/run.json"):
+        record = json.loads(path.read_text())
+        record["spec"]["data"]["metric"] = "macro_f1"
+        path.write_text(json.dumps(record))
+    code, _, err = command("folds", "full")
+    assert code == 2
+    assert err.rstrip().endswith(
+        "epochs without numbers for epoch, train_loss, validation_accuracy, validation_macro_f1"
+    )
+
+
 def test_plot_draws_png_and_svg_that_repeat(command: Command) -> None:
     code, out, _ = command("plot", "convergence", "full", "linear", "--dataset", "synthetic")
     paths = [Path(line) for line in out.split()]

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from petl_bench.results import ResultsTree
 from tests.faults.studies import arguments
+from tests.leaderboard.trees import GOLDEN
 from tests.studies import Command, computed
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("faults")]  # processes enough, one test at a time
@@ -63,3 +65,17 @@ def test_a_folder_that_may_only_be_read_is_one_line(tmp_path: Path) -> None:
     (line,) = done.stderr.splitlines()
     assert "cannot be written to (Read-only file system)" in line
     assert done.stdout.strip() == "2"
+
+
+@pytest.mark.parametrize("action", ["prune", "migrate"])
+def test_upkeep_of_a_folder_that_may_only_be_read_is_one_line(tmp_path: Path, action: str) -> None:
+    disk, tree = tmp_path / "disk", tmp_path / "results"
+    shutil.copytree(GOLDEN / "results", tree)
+    next(tree.iterdir()).rename(tree / "elsewhere")  # which migrate would put right
+    next(tree.glob("*/*/*/*/run.json")).write_text("damaged")  # which prune would delete
+    verb = f"{sys.executable} -m petl_bench results {action} --results {disk}/results"
+    done = with_a_disk_of_its_own(
+        disk, f"mount -t tmpfs none {disk} && cp -r {tree} {disk} && mount -o remount,ro {disk} && {verb}"
+    )
+    assert done.returncode == 2
+    assert done.stderr == f"petl-bench: --results {disk}/results: cannot be written to (Read-only file system)\n"
