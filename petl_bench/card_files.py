@@ -16,7 +16,7 @@ from typing import Any, Literal, TypeVar, get_args
 from pydantic import BaseModel, ValidationError
 
 from petl_bench.cards import BenchmarkCard, Card, MethodCard
-from petl_bench.errors import UserError, nearest
+from petl_bench.errors import UserError, nearest, unknown
 from petl_bench.files import read_text
 from petl_bench.sweeps.card import SweepCard
 
@@ -76,9 +76,7 @@ def find_card(kind: Kind, name: str) -> CardFile:
         return CardFile(path.stem, kind, path, local=True)
     known = card_files(kind)
     if name not in known:
-        raise UserError(
-            f"unknown {kind.removesuffix('s')} '{name}'{nearest(name, known)}; known: {', '.join(known) or 'none'}"
-        )
+        raise UserError(unknown(kind.removesuffix("s"), name, known))
     return known[name]
 
 

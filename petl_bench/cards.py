@@ -109,11 +109,10 @@ class Reference(Card):
     configuration: str = ""
     source: str
 
-    def is_of(self, backbone: str, *, waveforms: bool) -> bool:
-        """Whether it belongs beside results with a backbone, a hub name or the name of a folder."""
-        if not self.backbone:
-            return not waveforms
-        return self.backbone.rpartition("/")[2] == backbone.rpartition("/")[2]
+    def is_of(self, benchmark: str, backbone: str, *, waveforms: bool) -> bool:
+        """Whether it belongs beside results on a benchmark with a backbone, a hub name or the name of a folder."""
+        same = self.backbone.rpartition("/")[2] == backbone.rpartition("/")[2] if self.backbone else not waveforms
+        return same and self.benchmark == benchmark
 
 
 class MethodCard(Card):

@@ -28,6 +28,12 @@ def one_line(error: BaseException) -> str:
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
+def unknown(kind: str, given: str, known: Iterable[str]) -> str:
+    """A message: ``unknown method 'lara' (did you mean 'lora'?); known: linear, lora``."""
+    names = list(known)
+    return f"unknown {kind} '{given}'{nearest(given, names)}; known: {', '.join(names) or 'none'}"
+
+
 def nearest(given: str, allowed: Iterable[str]) -> str:
     """Return ``" (did you mean 'x'?)"`` where a near match exists, else ``""``."""
     names = {name.lower(): name for name in allowed}

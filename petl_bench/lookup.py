@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from petl_bench.card_files import CardFile, card_files, check, find_card, read_card
 from petl_bench.cards import MethodCard
-from petl_bench.errors import UserError, nearest
+from petl_bench.errors import UserError, unknown
 from petl_bench.registry import METHODS, Implementation
 
 if TYPE_CHECKING:
@@ -42,8 +42,7 @@ def find_method(given: str) -> MethodChoice:
     if given not in known and given in plugins:
         return _method_in_code(given, given)
     if given not in known and not given.endswith(".toml"):
-        names = sorted({*known, *plugins})
-        raise UserError(f"unknown method '{given}'{nearest(given, names)}; known: {', '.join(names)}")
+        raise UserError(unknown("method", given, sorted({*known, *plugins})))
     return load_method(find_card("methods", given))
 
 

@@ -1,6 +1,7 @@
-"""From cards, flags, folds and seeds to the list of runs. Precedence, resolved here and nowhere else:
+"""From cards, flags, folds and seeds to the list of runs.
 
-``--set`` and flags > the card's ``[for.BENCHMARK]`` > its ``[for.BACKBONE]`` > the card > the method's Config.
+``--set`` and flags > the card's ``[for.BENCHMARK]`` > its ``[for.BACKBONE]`` > the card > the method's Config: this
+precedence is resolved by ``settings`` and nowhere else.
 """
 
 from __future__ import annotations
@@ -147,7 +148,7 @@ def make_plan(request: Request, choice: Choice, subject: Subject) -> Plan:
         method, optimizer, remark = _resolve(request, choice, chosen, subject)
         overrides = flat(given_settings(request, chosen))
         of_card = settings_of_card(chosen.card, choice.benchmark, subject.backbone)
-        settings = unlike_default(chosen, {**of_card, **overrides}, method)
+        settings = _unlike_default(chosen, {**of_card, **overrides}, method)
         training = TrainingSpec(
             optimizer=optimizer,
             epochs=card.training.epochs,
@@ -245,7 +246,7 @@ def _with_settings(card: BenchmarkCard, name: str, settings: dict[str, Any]) -> 
     return check(BenchmarkCard, data, name)
 
 
-def unlike_default(chosen: MethodChoice, said: dict[str, Any], method: MethodSpec) -> dict[str, Any]:
+def _unlike_default(chosen: MethodChoice, said: dict[str, Any], method: MethodSpec) -> dict[str, Any]:
     """Of what was said of a method, without the optimizer, what its Config does not have by default."""
     fields = chosen.implementation.cls.Config.model_fields
     usual = {

@@ -13,7 +13,7 @@ import pkgutil
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
@@ -22,7 +22,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Generic, TypeVar
 
-from petl_bench.errors import UserError, nearest, one_line
+from petl_bench.errors import UserError, nearest, one_line, unknown
 
 T = TypeVar("T")
 
@@ -37,6 +37,7 @@ class Implementation(Generic[T]):
     """Empty for a built-in, ``<distribution>==<version>`` of an installed package, ``sha256:...`` of a file."""
 
 
+@dataclass(eq=False)
 class Registry(Generic[T]):
     """Names of one family.
 
@@ -45,21 +46,12 @@ class Registry(Generic[T]):
     library's classes by prefix, ``peft`` for ``peft:lora``: "module:function" makes an Implementation of what follows.
     """
 
-    def __init__(
-        self,
-        kind: str,
-        package: str,
-        group: str,
-        base: str,
-        support: frozenset[str] = frozenset(),
-        bridges: Mapping[str, str] | None = None,
-    ) -> None:
-        self.bridges = bridges or {}
-        self.kind = kind
-        self.package = package
-        self.group = group
-        self.base = base
-        self.support = support
+    kind: str
+    package: str
+    group: str
+    base: str
+    support: frozenset[str] = frozenset()
+    bridges: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property
     def built_in(self) -> tuple[str, ...]:
@@ -113,7 +105,7 @@ class Registry(Generic[T]):
             return Implementation(name, self._member_of(import_module(f"{self.package}.{name}")))
         if name in self.plugins:
             return Implementation(name, self._load_plugin(self.plugins[name]), self.origin(name))
-        raise UserError(f"unknown {self.kind} '{name}'{nearest(name, self.names())}; known: {', '.join(self.names())}")
+        raise UserError(unknown(self.kind, name, self.names()))
 
     def is_bridged(self, name: str) -> bool:
         """Whether ``name`` begins with the prefix of another library."""
@@ -201,18 +193,18 @@ def _distribution(point: EntryPoint) -> str:
 
 
 METHODS: Registry[Any] = Registry(
-    "method",
-    "petl_bench.methods",
-    "petl_bench.methods",
-    "petl_bench.methods.base:Method",
+    kind="method",
+    package="petl_bench.methods",
+    group="petl_bench.methods",
+    base="petl_bench.methods.base:Method",
     support=frozenset({"base", "adapter", "placement", "grid", "mamba", "peft_bridge"}),
     bridges={"peft": "petl_bench.methods.peft_bridge:implementation_of"},
 )
 BACKBONES: Registry[Any] = Registry(
-    "backbone",
-    "petl_bench.backbones",
-    "petl_bench.backbones",
-    "petl_bench.backbones.base:Backbone",
+    kind="backbone",
+    package="petl_bench.backbones",
+    group="petl_bench.backbones",
+    base="petl_bench.backbones.base:Backbone",
     support=frozenset(
         {
             "base",
@@ -233,22 +225,22 @@ BACKBONES: Registry[Any] = Registry(
     ),
 )
 LAYOUTS: Registry[Any] = Registry(
-    "layout",
-    "petl_bench.benchmarks.layouts",
-    "petl_bench.layouts",
-    "petl_bench.benchmarks.dataset:Layout",
+    kind="layout",
+    package="petl_bench.benchmarks.layouts",
+    group="petl_bench.layouts",
+    base="petl_bench.benchmarks.dataset:Layout",
 )
 EXECUTORS: Registry[Any] = Registry(
-    "executor",
-    "petl_bench.executors",
-    "petl_bench.executors",
-    "petl_bench.executors.base:Executor",
+    kind="executor",
+    package="petl_bench.executors",
+    group="petl_bench.executors",
+    base="petl_bench.executors.base:Executor",
     support=frozenset({"base", "worker", "opening"}),
 )
 TRACKERS: Registry[Any] = Registry(
-    "tracker",
-    "petl_bench.tracking",
-    "petl_bench.trackers",
-    "petl_bench.tracking.base:Tracker",
+    kind="tracker",
+    package="petl_bench.tracking",
+    group="petl_bench.trackers",
+    base="petl_bench.tracking.base:Tracker",
     support=frozenset({"base", "following"}),
 )

@@ -25,6 +25,7 @@ from petl_bench.stats.engine import incompleteness
 from petl_bench.stats.estimate import Interval
 from petl_bench.stats.scores import OWN_SOURCES
 from petl_bench.switches import describe_switches
+from petl_bench.wording import count
 
 MOST_COMPARED = 60
 """Rows up to which all pairs are tested."""
@@ -71,6 +72,7 @@ def _row(row: Row, table: Table, comparisons: Comparisons | None) -> Data:
     info, name = first.train_info, row.name.text
     low, high, scale = _bounds(described.interval)
     letters = comparisons.letters if comparisons else NotAvailable("too many rows")
+    waveforms = isinstance(table.spec.data.features, WaveformFeatures)
     return {
         "method": name,
         "variant": row.name.variant,
@@ -99,8 +101,7 @@ def _row(row: Row, table: Table, comparisons: Comparisons | None) -> Data:
         "published": [
             reference.model_dump(exclude={"benchmark", "backbone"})
             for reference in (row.name.card.reference if row.name.card else ())
-            if reference.benchmark == table.benchmark
-            and reference.is_of(table.backbone, waveforms=isinstance(table.spec.data.features, WaveformFeatures))
+            if reference.is_of(table.benchmark, table.backbone, waveforms=waveforms)
         ],
     }
 
@@ -196,8 +197,9 @@ def _notes(table: Table, comparisons: Comparisons | None, rows: Sequence[Data]) 
             "seeds differ: " + "; ".join(f"{row['method']} {', '.join(map(str, row['seeds']))}" for row in rows)
         )
     if len(table.seeds) < 3:
-        count = f"{len(table.seeds)} seed{'s' * (len(table.seeds) != 1)}"
-        notes.append(f"{count}: three or more make the tests stronger and the intervals honest")
+        notes.append(
+            f"{count(len(table.seeds), 'seed')}: three or more make the tests stronger and the intervals honest"
+        )
     return notes
 
 

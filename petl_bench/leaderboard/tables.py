@@ -14,6 +14,7 @@ from petl_bench.canonical import canonical, digest, flat
 from petl_bench.errors import UserError
 from petl_bench.index import NOT_FINITE, Clips, IndexedRun
 from petl_bench.leaderboard.names import Name, Namer, visible
+from petl_bench.metrics import recall_and_f1
 from petl_bench.profiling.profiles import Profile
 from petl_bench.runspec import RunSpec
 from petl_bench.stats.outcomes import pseudo_values
@@ -200,12 +201,9 @@ def _run_scores(run: IndexedRun) -> RunScores:
 
 
 def _metric(name: str, clips: Clips, predicted: npt.NDArray[np.int64], kept: npt.NDArray[np.bool_]) -> float:
-    """``balanced_accuracy`` or ``macro_f1`` of the clips kept, as ``metrics`` defines them, from a confusion matrix."""
+    """``balanced_accuracy`` or ``macro_f1`` of the clips kept."""
     targets, predicted = clips.targets[kept], predicted[kept]
     classes = int(max(clips.targets.max(), predicted.max(initial=0))) + 1
-    confusion = np.bincount(targets * classes + predicted, minlength=classes**2).reshape(classes, classes)
-    right, there, said = np.diag(confusion), confusion.sum(axis=1), confusion.sum(axis=0)
-    if name == "balanced_accuracy":
-        return float((right[there > 0] / there[there > 0]).mean())
-    seen = there + said > 0
-    return float((2 * right[seen] / (there + said)[seen]).mean())
+    recall, f1 = recall_and_f1(predicted, targets, classes)
+    by_class = recall if name == "balanced_accuracy" else f1
+    return float(by_class[~np.isnan(by_class)].mean())
