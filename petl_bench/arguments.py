@@ -12,7 +12,7 @@ def names(argument: str, given: Iterable[str] | str, *, some: bool = False) -> t
     """Words, or one alone. Raises UserError where there is anything else, or ``some`` are needed and there are none."""
     words = (given,) if isinstance(given, str) else _tuple(argument, given, "a word or a list of words")
     if wrong := [word for word in words if not isinstance(word, str)]:
-        raise UserError(f"{argument}: {wrong[0]!r} is no word")
+        raise UserError(f"{argument}: {wrong[0]!r} is no word: give a word or a list of words")
     if some and not words:
         raise UserError(f"{argument} is empty: name at least one")
     return words

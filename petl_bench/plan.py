@@ -234,8 +234,8 @@ def _folds(request: Request, card: BenchmarkCard) -> tuple[int, ...]:
     every = tuple(range(1, card.protocol.folds + 1))
     for fold in request.folds or ():
         if fold not in every:
-            raise UserError(f"--folds {fold}: {request.dataset} has {'one fold' if len(every) == 1 else 'folds'} "
-                            f"{'1' if len(every) == 1 else f'1 to {len(every)}'}")  # fmt: skip
+            there = f"folds 1 to {len(every)}" if len(every) > 1 else "one fold, 1"
+            raise UserError(f"--folds {fold}: {request.dataset} has {there}")
     return request.folds or every
 
 

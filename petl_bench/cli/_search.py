@@ -69,8 +69,9 @@ def run_search(card: SweepCard, asked: Asked, execution: Execution) -> None:
         card = check(SweepCard, data, str(asked.file.path))
     try:
         found = targets(card, asked.options)
-        if asked.options.data_dir is not None and len({target.benchmark for target in found}) > 1:
-            raise UserError("--data-dir: the search has several data sets; set PETL_BENCH_DATA to their parent")
+        data_dir = asked.options.data_dir
+        if data_dir is not None and len({target.benchmark for target in found}) > 1:
+            raise UserError(f"--data-dir {data_dir}: there are several data sets; set PETL_BENCH_DATA to their parent")
         open_workbenches(found, execution.devices[0])
     except UserError as error:
         raise UserError(f"{asked.file.path}: {error}") from error

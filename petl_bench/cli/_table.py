@@ -103,7 +103,7 @@ def _reading(plan: Plan, records: Sequence[RunRecord], frame: pd.DataFrame) -> l
         notes.append(f"clips in fold {info.spec.fold}: {sizes}")
     notes.append("mean over folds, fold sd between folds (ddof 1); adapted: all that trains but the head")
     notes.append("as published: without head and final norm, with what the literature's code trains in vain")
-    if redundant := [f"{row['method']} {row['redundant']:,.0f}" for row in rows if row.get("redundant", 0) > 0]:
+    if redundant := [f"{row['method']} {row['redundant']:,.0f}" for row in rows if (row.get("redundant") or 0) > 0]:
         notes.append(f"trained, but unable to change a training loss: {', '.join(redundant)} parameters")
     seeds = len({run.spec.seed for run in plan})
     if seeds < 3:

@@ -161,6 +161,18 @@ def test_a_cache_that_cannot_be_written_to_is_a_mistake(command: Command, monkey
     assert "the cache file/cache/features cannot be written to (Not a directory); set PETL_BENCH_CACHE" in err
 
 
+def test_the_table_of_records_that_count_no_redundant_parameters(command: Command) -> None:
+    arguments = ["run", "--methods", "linear", *TINY]
+    assert command(*arguments)[0] == 0
+    for path in Path("results").glob("*/*/*/*/run.json"):
+        record = json.loads(path.read_text())
+        del record["train_info"]["redundant_parameters"]
+        path.write_text(json.dumps(record))
+    code, out, err = command(*arguments)
+    assert (code, err) == (0, "")
+    assert "unable to change" not in out
+
+
 def test_a_damaged_record_is_trained_again(command: Command) -> None:
     command("run", "--methods", "linear", *TINY)
     damaged = next(Path("results").glob("synthetic/mini/linear/*/run.json"))
