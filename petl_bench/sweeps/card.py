@@ -112,8 +112,8 @@ class SweepCard(Card):
 
     grid: levels by factor; all combinations are run. A table named after a method holds factors of that method alone.
     arms: settings by name, each of which is combined with the whole grid. point: single combinations beside the grid.
-    exclude: combinations left out; a list stands for each of its values. figures: ``convergence``, and ``folds`` for a
-    per-fold table, beside the study's own figure. notes: what a reader of the page must know.
+    exclude: combinations left out; a list stands for each of its values. figures: beside the study's own,
+    ``convergence``, ``gates`` of gated methods, and ``folds`` for a per-fold table. notes: what a reader must know.
     """
 
     title: str
@@ -129,7 +129,7 @@ class SweepCard(Card):
     search: Search | None = None
     question: Question = Question()
     quick: Quick = Quick()
-    figures: tuple[Literal["convergence", "folds"], ...] = ()
+    figures: tuple[Literal["convergence", "folds", "gates"], ...] = ()
     beside: tuple[Beside, ...] = ()
     notes: tuple[str, ...] = ()
 

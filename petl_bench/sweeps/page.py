@@ -12,6 +12,7 @@ from petl_bench.files import write_atomically
 from petl_bench.index import IndexedRun
 from petl_bench.leaderboard.differences import exact
 from petl_bench.leaderboard.figures.convergence import Curve, convergence
+from petl_bench.leaderboard.figures.gates import gates_figure
 from petl_bench.leaderboard.figures.style import save
 from petl_bench.leaderboard.folds import fold_lines, mean_and_sd, read_epochs
 from petl_bench.leaderboard.names import Namer
@@ -19,7 +20,7 @@ from petl_bench.leaderboard.pages import escaped, p_value, published, ranges
 from petl_bench.leaderboard.parts import notes_on_parts
 from petl_bench.leaderboard.report import benchmark_card, unlike_published
 from petl_bench.leaderboard.tables import make_tables
-from petl_bench.records import RunRecord
+from petl_bench.records import RunRecord, slug
 from petl_bench.runspec import WaveformFeatures
 from petl_bench.stats.availability import NotAvailable
 from petl_bench.stats.describe import describe
@@ -60,8 +61,11 @@ def write_page(
         return []
     said = answer(card, cells, lacking)
     paths = save(figure_of(card, cells), out, "figure")
-    extra = _convergence(cells, folders, out) if "convergence" in card.figures else []
-    figures = [path.name for path in extra if path.suffix == ".png"]
+    extra = {
+        **(_convergence(cells, folders, out) if "convergence" in card.figures else {}),
+        **(_gates(cells, out) if "gates" in card.figures else {}),
+    }
+    figures = {path.name: alternative for path, alternative in extra.items() if path.suffix == ".png"}
     text = _page(card, said, benches, folders, figures=figures, mark=mark, failures=failures)
     write_atomically(out / "README.md", text.encode())
     write_atomically(out / "rows.csv", rows_csv(said).encode())
@@ -74,7 +78,7 @@ def _page(
     benches: Sequence[Bench],
     folders: Mapping[str, Path],
     *,
-    figures: Sequence[str],
+    figures: Mapping[str, str],
     mark: str,
     failures: Sequence[str],
 ) -> str:
@@ -83,14 +87,13 @@ def _page(
         lines += [f"**Not the whole study of the card: {escaped(mark)}.**", ""]
     lines += [*(f"- {escaped(sentence)}" for sentence in sentences(card.question, said)), ""]
     lines += ["![scores with 95% intervals](figure.png)", ""]
-    for benchmark in dict.fromkeys(cell.levels["benchmark"] for cell in said.cells):
-        cells = [cell for cell in said.cells if cell.levels["benchmark"] == benchmark]
+    for benchmark, cells in _by_benchmark(said.cells).items():
         lines += [f"## {escaped(benchmark)}", "", escaped(_conditions(cells)), "", _table(cells, said), ""]
         if "folds" in card.figures:
-            lines += [_folds(cell, varying(cells) or ["method"], folders) for cell in cells]
+            lines += [_folds(cell, _called(cell, cells), folders) for cell in cells]
     for beside in card.beside:
         lines += _beside(beside)
-    lines += [f"![training loss and validation accuracy by epoch]({name})\n" for name in figures]
+    lines += [f"![{alternative}]({name})\n" for name, alternative in figures.items()]
     lines += ["## Notes", "", *(f"- {escaped(note)}" for note in _notes(card, said, benches, failures))]
     return "\n".join(lines).rstrip() + "\n"
 
@@ -175,14 +178,13 @@ def _published(record: RunRecord, namer: Namer) -> str:
     return "; ".join(published(reference.model_dump()) for reference in found)
 
 
-def _folds(cell: Cell, factors: Sequence[str], folders: Mapping[str, Path]) -> str:
+def _folds(cell: Cell, called: str, folders: Mapping[str, Path]) -> str:
     """Best validation and test per fold, seeds averaged; mean and standard deviation (ddof 0, as papers print it)."""
     lines = fold_lines(cell.runs, folders)
     parts = [mean_and_sd([getattr(line, part) for line in lines], population=True) for part in ("validation", "test")]
     body = [[str(line.fold), f"{100 * line.validation:.2f}", f"{100 * line.test:.2f}"] for line in lines]
     body.append(["mean ± sd", *(f"{100 * mean:.2f} ± {100 * (sd or 0):.2f}" for mean, sd in parts)])
-    own = ", ".join(f"{name} {show(cell.levels[name])}" for name in factors if name in cell.levels)
-    return f"### {escaped(own)}\n\n" + str(
+    return f"### {escaped(called)}\n\n" + str(
         tabulate(body, headers=["fold", "best validation", "test"], tablefmt="pipe", disable_numparse=True)
     ) + "\n"  # fmt: skip
 
@@ -194,24 +196,45 @@ def _beside(beside: Beside) -> list[str]:
     return [*lines, *([escaped(beside.note)] if beside.note else []), ""]
 
 
-def _convergence(cells: Sequence[Cell], folders: Mapping[str, Path], out: Path) -> list[Path]:
-    """A figure of losses and accuracies by epoch and fold, per benchmark."""
-    paths = []
-    factors = varying(cells)
-    for benchmark in dict.fromkeys(cell.levels["benchmark"] for cell in cells):
+def _convergence(cells: Sequence[Cell], folders: Mapping[str, Path], out: Path) -> dict[Path, str]:
+    """A figure of losses and accuracies by epoch and fold, per benchmark; its files, and what they show."""
+    paths: list[Path] = []
+    for benchmark, its in _by_benchmark(cells).items():
         curves = [
             Curve(
-                ", ".join(f"{name} {show(cell.levels[name])}" for name in factors if name in cell.levels) or "study",
+                _called(cell, cells),
                 run.record.spec.fold,
                 run.record.spec.seed,
                 read_epochs(folders[run.record.run_info.run_key]),
             )
-            for cell in cells
-            if cell.levels["benchmark"] == benchmark
+            for cell in its
             for run in cell.runs
         ]
-        paths += save(convergence(curves, str(benchmark)), out, f"convergence-{Path(str(benchmark)).stem}")
-    return paths
+        paths += save(convergence(curves, benchmark), out, f"convergence-{Path(benchmark).stem}")
+    return dict.fromkeys(paths, "training loss and validation accuracy by epoch")
+
+
+def _gates(cells: Sequence[Cell], out: Path) -> dict[Path, str]:
+    """A figure of mean gates by layer and class, per combination that recorded any; its files, and what they show."""
+    shown: dict[Path, str] = {}
+    for benchmark, its in _by_benchmark(cells).items():
+        for cell in its:
+            called = _called(cell, cells)
+            if (figure := gates_figure(cell.runs, f"{called}, on {benchmark}")) is not None:
+                paths = save(figure, out, f"gates-{Path(benchmark).stem}-{slug(called)}")
+                shown |= dict.fromkeys(paths, escaped(f"mean gates of {called} by layer and class"))
+    return shown
+
+
+def _by_benchmark(cells: Sequence[Cell]) -> dict[str, list[Cell]]:
+    names = dict.fromkeys(str(cell.levels["benchmark"]) for cell in cells)
+    return {name: [cell for cell in cells if cell.levels["benchmark"] == name] for name in names}
+
+
+def _called(cell: Cell, cells: Sequence[Cell]) -> str:
+    """What tells a combination from the others; its method where it is the only one."""
+    factors = varying(cells) or ["method"]
+    return ", ".join(f"{name} {show(cell.levels[name])}" for name in factors if name in cell.levels)
 
 
 def _notes(card: SweepCard, said: Answer, benches: Sequence[Bench], failures: Sequence[str]) -> list[str]:

@@ -79,7 +79,7 @@ def test_gates_of_a_run_go_on_record_and_are_drawn(tmp_path: Path) -> None:
     Study(tmp_path).run(methods=("conformer_gated", "linear"))
     (table,), _ = read_tables(tmp_path)
     by_method = {row.name.text: row for row in table.rows}
-    names, gates = gates_of(by_method["conformer_gated"])
+    names, gates = gates_of(by_method["conformer_gated"].runs)
     assert names == [f"layer{layer}_ffn" for layer in range(6)]
     assert gates.shape == (6, 10)
     assert ((gates > 0) & (gates < 2)).all()

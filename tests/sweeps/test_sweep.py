@@ -135,9 +135,7 @@ SHIPPED = [
 
 @pytest.mark.parametrize("name", SHIPPED)
 def test_every_shipped_study_runs_small_and_ends_in_its_page(name: str, command: Command) -> None:
-    limit = {"few_shot": "3", "seed_report": "8"}.get(
-        name, "1"
-    )  # clips per class and fold; shots, and a tenth held out
+    limit = {"few_shot": "3", "seed_report": "8"}.get(name, "1")  # clips per class and fold: shots, a tenth held out
     tiny = ("--dataset", "synthetic", "--folds", "1-3", "--epochs", "1", "--limit", limit, "--seeds", "0", *HERE)
     trials = ("--trials", "3") if name == "tune" else ()
     code, out, err = command("sweep", name, "--quick", *tiny, *trials)
@@ -148,4 +146,7 @@ def test_every_shipped_study_runs_small_and_ends_in_its_page(name: str, command:
     assert f"**Not the whole {kind} of the card: its quick version" in page
     assert "missing" not in page
     assert (folder / f"{figure}.svg").is_file()
+    gates = [file.name for file in sorted(folder.glob("gates-*.png"))]
+    assert len(gates) == (2 if name == "gating" else 0)
+    assert all(f"by layer and class]({file})" in page for file in gates)
     assert str(folder / "README.md") in out
