@@ -72,7 +72,7 @@ def run_grid(card: SweepCard, asked: Asked, execution: Execution) -> None:
     reasons = [f"{run.title}: {reason}" for run, reason in failed]
     with writing(f"--out {asked.page.parent}"):
         for path in write_page(
-            card, benches, indexed, tree.run_folders(), asked.page, mark=asked.mark, failures=reasons
+            card, benches, indexed, tree.run_folders(), asked.page, origin=asked.origin, failures=reasons
         ):
             print(path)
     for bench in absent:

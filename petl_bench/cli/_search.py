@@ -127,7 +127,9 @@ def _conduct(
     lines += [f"failed: {run.title}: {reason}" for run, reason in failed]
     indexed = {run.record.run_info.run_key: run for run in read_runs(tree)[0]}
     with writing(f"--out {asked.page.parent}"):
-        for path in write_page(card, results, indexed, tree.run_folders(), asked.page, mark=asked.mark, lines=lines):
+        for path in write_page(
+            card, results, indexed, tree.run_folders(), asked.page, origin=asked.origin, lines=lines
+        ):
             print(path)
     for target in absent:
         typer.echo(f"petl-bench: not run: {target.lacking}", err=True)

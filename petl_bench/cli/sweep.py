@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -31,6 +32,7 @@ from petl_bench.cli._options import (
 if TYPE_CHECKING:
     from petl_bench.card_files import CardFile
     from petl_bench.sweeps.grid import Options
+    from petl_bench.sweeps.origin import Origin
 
 UNMARKED = ("data_dir", "allow_pickle")
 """Options that leave a study what its card says."""
@@ -38,13 +40,13 @@ UNMARKED = ("data_dir", "allow_pickle")
 
 @dataclass(frozen=True)
 class Asked:
-    """What the command line says of a study. ``mark``: in what it is another one than its card's."""
+    """What the command line says of a study."""
 
     file: CardFile
     options: Options
     results: Path
     page: Path
-    mark: str
+    origin: Origin
     storage: str | None
     retry_failed: bool
     plan_only: bool
@@ -99,6 +101,7 @@ def sweep(
     from petl_bench.errors import UserError
     from petl_bench.sweeps.card import SweepCard
     from petl_bench.sweeps.grid import Options, quick
+    from petl_bench.sweeps.origin import Origin
 
     file = find_card("sweeps", card)
     study = read_card(file, SweepCard)
@@ -124,7 +127,7 @@ def sweep(
     mark = [
         f"{name} {_listed(value)}" for name, value in vars(given).items() if value is not None and name not in UNMARKED
     ]
-    said = ", ".join([*["its quick version"] * small, *mark])
+    origin = Origin(", ".join([*["its quick version"] * small, *mark]), _command(card, given, small=small))
     execution = read_execution(
         executor=executor,
         device=device,
@@ -139,7 +142,7 @@ def sweep(
         save_adapters=save_adapters,
     )
     page = out / (file.name + "-quick" * small + "-varied" * bool(mark))
-    asked = Asked(file, options, results.expanduser(), page, said, storage, retry_failed, plan)
+    asked = Asked(file, options, results.expanduser(), page, origin, storage, retry_failed, plan)
     if study.search is None:
         from petl_bench.cli._grid import run_grid
 
@@ -148,6 +151,16 @@ def sweep(
         from petl_bench.cli._search import run_search
 
         run_search(study, asked, execution)
+
+
+def _command(card: str, given: Options, *, small: bool) -> str:
+    """The command line of a study without what leaves it what it is: places, devices, workers."""
+    flags = {"benchmarks": "--dataset"}
+    parts = ["petl-bench", "sweep", Path(card).name if Path(card).is_absolute() else card, *["--quick"] * small]
+    for name, value in vars(given).items():
+        if value is not None and name not in UNMARKED:
+            parts += [flags.get(name, f"--{name}"), _listed(value).replace(", ", ",")]
+    return shlex.join(parts)
 
 
 def _listed(value: object) -> str:

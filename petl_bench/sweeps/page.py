@@ -29,6 +29,7 @@ from petl_bench.sweeps.answers import Answer, Cell, Difference, answer, cells_of
 from petl_bench.sweeps.card import Beside, SweepCard
 from petl_bench.sweeps.figures import figure_of
 from petl_bench.sweeps.grid import show
+from petl_bench.sweeps.origin import Origin
 from petl_bench.sweeps.rows import rows_csv
 from petl_bench.sweeps.sentences import sentences
 from petl_bench.sweeps.study import Bench, shared
@@ -44,12 +45,12 @@ def write_page(
     folders: Mapping[str, Path],
     out: Path,
     *,
-    mark: str = "",
+    origin: Origin,
     failures: Sequence[str] = (),
 ) -> list[Path]:
     """Write ``README.md``, ``rows.csv`` and the figures of a study into a folder, where there are runs.
 
-    ``mark`` says what makes the study another one than its card's, ``failures`` are lines about failed runs.
+    ``failures`` are lines about failed runs.
     """
     cells: list[Cell] = []
     lacking: list[str] = []
@@ -66,7 +67,7 @@ def write_page(
         **(_gates(cells, out) if "gates" in card.figures else {}),
     }
     figures = {path.name: alternative for path, alternative in extra.items() if path.suffix == ".png"}
-    text = _page(card, said, benches, folders, figures=figures, mark=mark, failures=failures)
+    text = _page(card, said, benches, folders, figures=figures, origin=origin, failures=failures)
     write_atomically(out / "README.md", text.encode())
     write_atomically(out / "rows.csv", rows_csv(said).encode())
     return [out / "README.md", out / "rows.csv", *paths, *extra]
@@ -79,12 +80,10 @@ def _page(
     folders: Mapping[str, Path],
     *,
     figures: Mapping[str, str],
-    mark: str,
+    origin: Origin,
     failures: Sequence[str],
 ) -> str:
-    lines = [f"# {escaped(card.title)}", ""]
-    if mark:
-        lines += [f"**Not the whole study of the card: {escaped(mark)}.**", ""]
+    lines = [f"# {escaped(card.title)}", "", *origin.lines("study")]
     lines += [*(f"- {escaped(sentence)}" for sentence in sentences(card.question, said)), ""]
     lines += ["![scores with 95% intervals](figure.png)", ""]
     for benchmark, cells in _by_benchmark(said.cells).items():

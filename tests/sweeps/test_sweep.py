@@ -45,6 +45,7 @@ def test_studies_share_runs_and_end_in_their_pages(command: Command) -> None:
     assert "[1/9] conformer (kernel_size = 1) on synthetic, fold 1, seed 0: test " in out
     page = Path("leaderboard/first-varied/README.md").read_text()
     assert page.startswith("# Which kernel?\n\n**Not the whole study of the card: folds 1, 2, 3, epochs 1, limit 1.**")
+    assert "Made by `petl-bench sweep first --folds 1,2,3 --epochs 1 --limit 1`." in page
     assert "points per doubling of kernel\\_size" in page
     assert page.count("| 3/3 ") == 3
     assert Path("leaderboard/first-varied/figure.png").stat().st_size > 10_000

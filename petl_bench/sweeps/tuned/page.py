@@ -22,6 +22,7 @@ from petl_bench.stats.availability import NotAvailable
 from petl_bench.stats.describe import describe
 from petl_bench.sweeps.card import SweepCard
 from petl_bench.sweeps.grid import brief, show
+from petl_bench.sweeps.origin import Origin
 from petl_bench.sweeps.page import ONE_SEED, bounds
 from petl_bench.sweeps.search.ledger import CAUSE, RUNS, values_of
 from petl_bench.sweeps.search.space import show_dimension
@@ -41,19 +42,17 @@ def write_page(
     folders: Mapping[str, Path],
     out: Path,
     *,
-    mark: str = "",
+    origin: Origin,
     lines: Sequence[str] = (),
 ) -> list[Path]:
     """Write ``README.md``, ``trials.csv`` and the figures of a search into a folder.
 
-    ``mark`` says what makes it another one than its card's; ``lines`` are notes on runs that failed and data not here.
+    ``lines`` are notes on runs that failed and data not here.
     """
     said = outcomes(found, indexed, folders)
     paths: list[Path] = []
     important = False
-    text = [f"# {escaped(card.title)}", ""]
-    if mark:
-        text += [f"**Not the whole search of the card: {escaped(mark)}.**", ""]
+    text = [f"# {escaped(card.title)}", "", *origin.lines("search")]
     text += ["## Budget", "", _budgets([outcome.searched for outcome in said]), ""]
     for benchmark in dict.fromkeys(outcome.searched.target.benchmark for outcome in said):
         its = [outcome for outcome in said if outcome.searched.target.benchmark == benchmark]
