@@ -267,14 +267,14 @@ def test_names_are_text_whatever_they_are(chrome: Page, tmp_path: Path) -> None:
     assert page.get_log("browser") == []
 
 
-def test_two_hundred_configurations_are_a_small_page(tmp_path: Path) -> None:
+def test_a_hundred_configurations_are_a_small_page(tmp_path: Path) -> None:
     tree = tmp_path / "results"
-    for benchmark in ("synthetic", "esc10", "esc50", "gsc"):
+    for benchmark in ("synthetic", "esc10"):
         methods = {f"method-{at:03d}": 0.3 + 0.01 * at for at in range(50)}
         plant(tree, *study_of(methods, seeds=1, clips=10, benchmark=benchmark))
     path = write(tree, tmp_path)
-    assert path.read_text("utf-8").count("data-method=") == 200
-    assert path.stat().st_size < 3_000_000
+    assert path.read_text("utf-8").count("data-method=") == 100
+    assert path.stat().st_size < 1_500_000
 
 
 def test_a_page_without_runs(chrome: Page, tmp_path: Path) -> None:
