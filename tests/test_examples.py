@@ -40,11 +40,12 @@ def test_the_notebook_runs_from_top_to_bottom(tmp_path: Path) -> None:
 OWN_SOUNDS = NOTEBOOK.parent / "own-sounds"
 STEP = re.compile(r"(?ms)^```python\n(?P<python>.*?)^```|^    (?P<command>(?:python|petl-bench|cd) .*?)(?:  +#.*?)?$")
 QUICK = {
-    "recordings evening.flac": "recordings evening.flac --recordings 8 --clips 2",
+    "recordings evening.flac": "recordings evening.flac --recordings 6",
     "--epochs 10 --seeds 0-2": "--epochs 1 --folds 1,2 --executor in_process",
 }
 
 
+@pytest.mark.slow
 def test_own_sounds_go_from_files_to_a_leaderboard_and_predictions(
     command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
