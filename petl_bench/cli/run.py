@@ -37,7 +37,7 @@ from petl_bench.cli._options import (
     read_names,
     read_numbers,
 )
-from petl_bench.wording import count
+from petl_bench.wording import count, duration
 
 
 def run(
@@ -70,7 +70,7 @@ def run(
     slurm_profile: SlurmProfileFile = None,
     detach: Detach = False,
     track: Track = None,
-    plan_only: Annotated[bool, typer.Option("--plan", help="Only say what would be run.")] = False,
+    plan_only: Annotated[bool, typer.Option("--plan", help="Only say what would be run, and for how long.")] = False,
 ) -> None:
     """Train every (method, fold, seed) and print a table.
 
@@ -123,10 +123,16 @@ def run(
     plan, workbench = open_plan(request, choice, execution.devices[0])
 
     if plan_only:
-        done = 0 if force else len({run.key for run in plan} & tree.run_folders().keys())
-        print(f"{count(len(plan), 'run')}, {done} on record")
-        if executor == "slurm" and done < len(plan):
-            print(execution.cluster.profile.packing(len(plan) - done))
+        done = set() if force else {run.key for run in plan} & tree.run_folders().keys()
+        left = [run for run in plan if run.key not in done]
+        print(f"{count(len(plan), 'run')}, {len(done)} on record")
+        if left and executor == "slurm":
+            print(execution.cluster.profile.packing(len(left)))
+        elif left:
+            from petl_bench.sweeps.estimate import Throughput
+
+            throughput = Throughput(workbench, tree.records()[0])
+            print(f"about {duration(throughput.seconds(left))} one after the other ({throughput.basis})")
         return
 
     console = Console()

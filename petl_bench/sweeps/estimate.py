@@ -11,6 +11,7 @@ import torch
 
 from petl_bench.backbones.base import Backbone
 from petl_bench.canonical import flat
+from petl_bench.errors import UserError, one_line
 from petl_bench.plan import PlannedRun
 from petl_bench.records import RunRecord
 from petl_bench.runspec import RunSpec
@@ -36,7 +37,7 @@ class Throughput:
             self._recorded[_kind(record.spec)].append(record.run_info.total_time / work)
 
     def seconds(self, runs: Sequence[PlannedRun]) -> float:
-        """What these runs will take one after the other."""
+        """What these runs will take one after the other. Raises UserError where a method cannot take a step."""
         total, bases = 0.0, set()
         for run in runs:
             split, epochs = self.workbench.split(run.spec), run.spec.training.epochs
@@ -76,6 +77,10 @@ class Throughput:
                 backbone.eval()
                 with torch.inference_mode():
                     batch = self._timed(spec, backbone, EVALUATION_BATCH, layers, backward=False)
+            except UserError:
+                raise
+            except Exception as error:  # a method of the user's own may raise anything
+                raise UserError(f"{run.title}: cannot take a step ({one_line(error)})") from error
             finally:
                 backbone.detach()
                 self.workbench.give_back(backbone)

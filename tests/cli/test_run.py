@@ -28,6 +28,12 @@ def test_run_trains_records_and_prints_a_table(command: Command) -> None:
     assert "--seeds 0-2 gives three" in out
     assert len(list(Path("results").glob("synthetic/mini/*/*/run.json"))) == 4
 
+    code, out, err = command(*arguments, "--plan", "--seeds", "0-1")
+    assert (code, err) == (0, "")
+    assert re.fullmatch(r"8 runs, 4 on record\nabout \d+ s one after the other \(runs on record\)\n", out)
+    code, out, _ = command(*arguments, "--plan")
+    assert (code, out) == (0, "4 runs, 4 on record\n")
+
     code, out, _ = command(*arguments)
     assert code == 0
     assert "0 runs to train, 4 already on record" in out
@@ -38,6 +44,8 @@ def test_a_failing_run_gives_exit_code_1_and_a_list(command: Command) -> None:
     Path("bad.py").write_text(
         "from petl_bench import Method\nclass Bad(Method):\n    def attach(self, backbone):\n        raise ValueError('no')\n"
     )
+    code, out, err = command("run", "--methods", "bad.py:Bad,linear", *TINY, "--plan")
+    assert (code, "cannot take a step (ValueError: no)" in err) == (2, True)
     code, out, _ = command("run", "--methods", "bad.py:Bad,linear", *TINY)
     assert code == 1
     assert "2 runs failed:" in out
