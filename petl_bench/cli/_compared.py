@@ -20,8 +20,14 @@ def print_table(report: Data, *, margin: float | None, verbose: bool) -> None:
     print(f"{report['test_clips']:,} test clips of {report['sources']:,} sources, seeds {ranges(report['seeds'])}")
     print(f"{len(sizes)} of {report['folds']} folds, tested on {tested} clips each, trained on {trained}")
     print(f"{report['metric'].replace('_', ' ')}, percent\n")
-    rows = report["comparisons"]
     grid(report["rows"], SCORES)
+    if report["comparisons"]:
+        _print_pairs(report["comparisons"], margin, verbose=verbose)
+    for text in _notes(report):
+        note(text)
+
+
+def _print_pairs(rows: Sequence[Data], margin: float | None, *, verbose: bool) -> None:
     grid(rows, DIFFERENCES, name=_pair)
     grid(rows, DETAILS, name=_pair)
     grid(rows, ERRORS, name=_pair)
@@ -31,8 +37,6 @@ def print_table(report: Data, *, margin: float | None, verbose: bool) -> None:
     if verbose:
         print("other questions: these models on new clips; training on these very clips")
         grid(rows, OTHER_TESTS, name=_pair)
-    for text in _notes(report):
-        note(text)
 
 
 def print_over_datasets(group: Data, reports: Sequence[Data]) -> None:
@@ -123,8 +127,9 @@ def _notes(report: Data) -> list[str]:
     rows = report["comparisons"]
     notes = marks(report["rows"])
     notes += dict.fromkeys(f"p answers: {row['question']}" for row in rows)
-    notes.append("p cons.: the corrected resampled t-test, a guard against overlapping training sets")
-    notes.append("detectable: the true difference found with 80% power now; floor: with any number of seeds")
+    if rows:
+        notes.append("p cons.: the corrected resampled t-test, a guard against overlapping training sets")
+        notes.append("detectable: the true difference found with 80% power now; floor: with any number of seeds")
     for row in rows:
         if (seeds := row.get("seeds_for_margin")) is not None:
             notes.append(f"{_pair(row)}: about {max(2, math.ceil(seeds))} seeds to find a difference of the margin")

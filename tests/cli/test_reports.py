@@ -56,6 +56,15 @@ def test_compare_prints_scores_differences_and_verdicts(command: Command) -> Non
     assert re.search(r"^full - linear +\+[\d.]+\*? +\+[\d.]+\*?$", out, re.MULTILINE)
 
 
+def test_compare_of_methods_that_are_not_through_shows_scores_alone(command: Command) -> None:
+    plant(Path("begun"), *(run for run in study_of({"linear": 0.4, "full": 0.8}) if run.record.spec.fold < 3))
+    code, out, err = command("compare", "--results", "begun")
+    assert (code, err) == (0, "")
+    assert "incomplete (2/5 folds), no rank and no test: full, linear" in out
+    assert "verdict" not in out
+    assert "p cons." not in out
+
+
 def test_compare_as_json_has_everything(command: Command) -> None:
     code, out, _ = command("compare", "full", "--baseline", "linear", "--dataset", "synthetic", "--json")
     data = json.loads(out)
