@@ -39,8 +39,8 @@ def merge(source: ResultsTree, target: ResultsTree, *, compact: bool = False, dr
     """Copy the runs of ``source`` that ``target`` lacks or holds damaged; what is readable there stays.
 
     Adapters come with their runs, but for damaged ones; ``compact`` copies leave them behind, and have logits in half
-    precision. Failures come along where neither tree has finished their run
-    and ``target`` knows of none, profiles where ``target`` has none of their configuration.
+    precision. Failures come along where neither tree has finished their run and ``target`` knows of none, profiles
+    where ``target`` has none of their configuration.
     """
     done = Done()
     if not dry_run:
@@ -57,10 +57,15 @@ def merge(source: ResultsTree, target: ResultsTree, *, compact: bool = False, dr
         finished.add(key)
         if key in filed and not _is_damaged(filed[key]):
             continue
+        try:
+            problem = damage_of_adapter(folder)
+        except UserError as error:
+            done.remarks.append(f"not copied: {error}")
+            continue
         replaced = filed.get(key)
         done.changes.append(f"run {key} from {source.root}" + (f", replacing a damaged {replaced}" if replaced else ""))
         filed[key] = folder
-        if problem := damage_of_adapter(folder):
+        if problem:
             done.remarks.append(f"not copied: {problem}")
         if not dry_run:
             without = (ADAPTER,) if problem or compact else ()
@@ -132,19 +137,27 @@ def problems_of(tree: ResultsTree) -> list[tuple[Path, list[str]]]:
 def problems_of_run(folder: Path) -> list[str]:
     """A line for each file of a run's folder that cannot be read."""
     problems = []
-    for read in (read_record, read_predictions):
+    for read in (read_record, read_predictions, _check_adapter):
         try:
             read(folder)
         except UserError as error:
             problems.append(str(error))
-    return [*problems, *filter(None, [damage_of_adapter(folder)])]
+    return problems
+
+
+def _check_adapter(run: Path) -> None:
+    """Raises as ``read_adapter`` where the adapter in a run's folder cannot be read."""
+    if (run / ADAPTER).exists():
+        read_adapter(run / ADAPTER)
 
 
 def damage_of_adapter(run: Path) -> str:
-    """What is damaged of the adapter in a run's folder; empty where nothing is, or where there is none."""
+    """What is damaged of the adapter in a run's folder; empty where nothing is, or where there is none.
+
+    Raises UserError where a later version wrote it, or it cannot be read now.
+    """
     try:
-        if (run / ADAPTER).exists():
-            read_adapter(run / ADAPTER)
+        _check_adapter(run)
     except DamagedError as error:
         return str(error)
     return ""

@@ -17,6 +17,7 @@ from petl_bench.records import read_predictions, read_record
 from petl_bench.results import ResultsTree, write_predictions
 from petl_bench.upkeep import ABANDONED_AFTER, Done, merge, migrate, prune
 from tests.leaderboard.trees import plant, study_of
+from tests.studies import Command
 
 
 @pytest.fixture(autouse=True)
@@ -47,6 +48,19 @@ def test_merge_makes_a_tree_and_leaves_damaged_runs_behind() -> None:
     assert all(line.startswith("not copied: ") for line in done.remarks)
     assert len(done.remarks) == 2
     assert len(ResultsTree(Path("new/tree")).run_folders()) == 3
+
+
+def test_an_adapter_of_a_later_version_stops_nothing(command: Command) -> None:
+    there = plant(Path("there"), *study_of({"linear": 0.5}, seeds=1))
+    newer = sorted(there.run_folders().values())[0] / "adapter"
+    newer.mkdir()
+    (newer / "config.json").write_text('{"schema_version": 99}')
+    line = f"{newer / 'config.json'}: a newer petl-bench wrote it; update this one"
+    done = merge(there, ResultsTree(Path("copy")))
+    assert (len(done.changes), done.remarks) == (4, [f"not copied: {line}"])
+    code, out, _ = command("validate", "there")
+    assert (code, out.count("ok "), f"wrong  {line}\n" in out) == (2, 4, True)
+    assert prune(there) == Done(remarks=[f"left alone: {line}"])
 
 
 def test_compact_copies_predict_the_same_and_say_that_they_are_compact() -> None:

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 from petl_bench.leaderboard.figures.style import COLOURS, STYLE, headed
 from petl_bench.probing.probe import Probe
+from petl_bench.wording import count
 
 
 def curve(found: Probe, chosen: Sequence[int]) -> Figure:
@@ -30,7 +31,6 @@ def curve(found: Probe, chosen: Sequence[int]) -> Figure:
         panel.set_xlabel("layer whose output a linear head is given")
         panel.set_ylabel("accuracy, %")
         panel.legend(fontsize=8)
-        seeds = f"{len(found.seeds)} seed{'s' * (len(found.seeds) != 1)}"
-        folds = f"{len(found.folds)} fold{'s' * (len(found.folds) != 1)}"
-        headed(figure, f"{found.backbone} on {found.benchmark}: what a linear head tells apart, {folds}, {seeds}")
+        runs = f"{count(len(found.folds), 'fold')}, {count(len(found.seeds), 'seed')}"
+        headed(figure, f"{found.backbone} on {found.benchmark}: what a linear head tells apart, {runs}")
     return figure

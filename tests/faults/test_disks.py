@@ -71,7 +71,7 @@ def test_a_folder_that_may_only_be_read_is_one_line(tmp_path: Path) -> None:
 def test_upkeep_of_a_folder_that_may_only_be_read_is_one_line(tmp_path: Path, action: str) -> None:
     disk, tree = tmp_path / "disk", tmp_path / "results"
     shutil.copytree(GOLDEN / "results", tree)
-    next(tree.iterdir()).rename(tree / "elsewhere")  # which migrate would put right
+    (tree / "synthetic").rename(tree / "elsewhere")  # which migrate would put right
     next(tree.glob("*/*/*/*/run.json")).write_text("damaged")  # which prune would delete
     verb = f"{sys.executable} -m petl_bench results {action} --results {disk}/results"
     done = with_a_disk_of_its_own(
