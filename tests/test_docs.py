@@ -12,14 +12,16 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md"), *(ROOT / "examples").rglob("*.md")])
-MADE = runpy.run_path(str(ROOT / "docs" / "make_reference.py"))["pages"]()
+DOCS = ROOT / "docs"
+PLACES = (DOCS, ROOT / "examples", ROOT / "leaderboard")
+PAGES = [ROOT / "README.md", *sorted(page for place in PLACES for page in place.rglob("*.md"))]
+MADE = runpy.run_path(str(DOCS / "make_reference.py"))["pages"]()
 
 
 @pytest.mark.parametrize("name", MADE)
 def test_the_reference_is_what_the_code_says(name: str) -> None:
     """Made anew with ``python docs/make_reference.py``."""
-    assert (ROOT / "docs" / "reference" / name).read_text("utf-8") == MADE[name]
+    assert (DOCS / "reference" / name).read_text("utf-8") == MADE[name]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
@@ -31,12 +33,12 @@ def test_links_lead_to_files(page: Path) -> None:
 
 def test_every_page_is_in_the_sites_table_of_contents() -> None:
     listed = set(re.findall(r"[\w/-]+\.md", (ROOT / "mkdocs.yml").read_text("utf-8")))
-    assert listed == {str(page.relative_to(ROOT / "docs")) for page in PAGES if page.name != "README.md"}
+    assert listed == {str(page.relative_to(DOCS)) for page in PAGES if page.is_relative_to(DOCS)}
 
 
 def test_the_docs_build_as_a_site(tmp_path: Path) -> None:
     pytest.importorskip("mkdocs", reason="mkdocs builds the site; it is not installed")
-    shutil.copytree(ROOT / "docs", tmp_path / "docs")
+    shutil.copytree(DOCS, tmp_path / "docs")
     shutil.copy(ROOT / "mkdocs.yml", tmp_path)
     done = subprocess.run(
         [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet"], cwd=tmp_path, capture_output=True, text=True
