@@ -118,15 +118,18 @@ def test_an_interrupted_extraction_leaves_no_file(monkeypatch: pytest.MonkeyPatc
     assert {path.suffix for path in (cache_folder() / "features").iterdir()} == {".npy", ".json"}
 
 
-def test_a_table_with_a_changed_byte_is_made_anew_and_never_used(study: Study) -> None:
+def test_a_table_with_a_changed_byte_is_made_anew_and_never_used(
+    study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The run ends in one line; the same command then has the result of an undamaged table."""
+    monkeypatch.setenv("PETL_BENCH_CACHE", str(tmp_path / "cache"))  # no other test is to find the damage
     whole = Execution(executor="in_process", frozen_states=False)  # every clip is read
     study.run(Log(), whole)
     kept = next(path.read_bytes() for path in study.tree.root.rglob("predictions.npz"))
-    for table in (cache_folder() / "features").glob("*.npy"):
-        content = bytearray(table.read_bytes())
-        content[len(content) // 2 : len(content) // 2 + 100_000] = bytes(100_000)
-        table.write_bytes(content)
+    (table,) = (cache_folder() / "features").glob("*.npy")
+    content = bytearray(table.read_bytes())
+    content[len(content) // 2 : len(content) // 2 + 100_000] = bytes(100_000)
+    table.write_bytes(content)
     with pytest.raises(UserError, match="was damaged and is removed: the same command makes it anew"):
         study.run(Log(), whole, force=True)
     assert study.run(Log(), whole, force=True).trained == 1

@@ -120,5 +120,6 @@ def test_options_of_a_cluster_want_the_executor(command: Command) -> None:
 def test_a_plan_says_what_is_left_to_run(command: Command, tmp_path: Path) -> None:
     results = ("--results", str(tmp_path / "results"))
     code, out, err = command(*STUDY, *results, "--plan")
-    assert (code, out, err) == (0, "2 runs, 0 on record\n", "")
+    assert (code, err) == (0, "")
+    assert out.startswith("2 runs, 0 on record\nabout ")
     assert not (tmp_path / "results").exists()
