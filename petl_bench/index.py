@@ -69,6 +69,11 @@ def read_runs(tree: ResultsTree) -> tuple[list[IndexedRun], list[str]]:
     raise AssertionError("an index in memory cannot fail")
 
 
+def read_records(tree: ResultsTree) -> list[RunRecord]:
+    """Every readable record of a tree; none where there is no folder, and none is made."""
+    return [run.record for run in read_runs(tree)[0]] if tree.root.is_dir() else []
+
+
 def _prepare(index: sqlite3.Connection) -> None:
     """Make the tables, anew where they are of another layout."""
     layout = zlib.crc32(json.dumps([TABLES, RunRecord.model_json_schema()], sort_keys=True).encode()) % 2**31

@@ -58,7 +58,7 @@ def merge(source: ResultsTree, target: ResultsTree, *, compact: bool = False, dr
         if key in filed and not _is_damaged(filed[key]):
             continue
         try:
-            problem = damage_of_adapter(folder)
+            problem = "" if compact else damage_of_adapter(folder)
         except UserError as error:
             done.remarks.append(f"not copied: {error}")
             continue

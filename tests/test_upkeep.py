@@ -86,6 +86,16 @@ def test_compact_copies_predict_the_same_and_say_that_they_are_compact() -> None
     assert merge(there, tree, compact=True) == Done()
 
 
+def test_a_compact_copy_leaves_an_adapter_behind_in_whatever_state_it_is() -> None:
+    there = plant(Path("there"), *study_of({"linear": 0.5}, seeds=1))
+    folder = min(there.run_folders().values())
+    (folder / "adapter").mkdir()
+    (folder / "adapter" / "config.json").write_text("{")
+    assert any(line.startswith("not copied: ") for line in merge(there, ResultsTree(Path("whole"))).remarks)
+    assert merge(there, ResultsTree(Path("compact")), compact=True).remarks == []
+    assert not list(Path("compact").rglob("adapter"))
+
+
 def test_merge_replaces_what_is_damaged_and_says_beforehand_what_it_does() -> None:
     here = plant(Path("here"), *study_of({"linear": 0.5}, seeds=1))
     there = plant(Path("there"), *study_of({"linear": 0.5}, seeds=1))

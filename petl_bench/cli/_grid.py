@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 def run_grid(card: SweepCard, asked: Asked, execution: Execution) -> None:
     """Raises UserError where a name or a setting is wrong, or no data is here; exits with 1 where runs failed."""
     from petl_bench.files import writing
-    from petl_bench.index import read_runs
+    from petl_bench.index import read_records, read_runs
     from petl_bench.results import ResultsTree
     from petl_bench.sweeps.grid import points
     from petl_bench.sweeps.page import write_page
@@ -40,7 +40,7 @@ def run_grid(card: SweepCard, asked: Asked, execution: Execution) -> None:
         raise UserError(f"--data-dir {data_dir}: the study has several data sets; set PETL_BENCH_DATA to their parent")
     tree = ResultsTree(asked.results)
     benches = prepare(chosen, execution.devices[0])
-    records = [run.record for run in read_runs(tree)[0]] if tree.root.is_dir() else []
+    records = read_records(tree)
     forecasts = [forecast(bench, tree, records) for bench in benches]
     say(f"{card.title}\n")
     for line in _plan(forecasts):

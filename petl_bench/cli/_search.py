@@ -58,7 +58,7 @@ class SearchScreen(Screen):
 def run_search(card: SweepCard, asked: Asked, execution: Execution) -> None:
     """Raises UserError where a name or a setting is wrong, or no data is here; exits with 1 where runs failed."""
     from petl_bench.card_files import check
-    from petl_bench.index import read_runs
+    from petl_bench.index import read_records
     from petl_bench.results import ResultsTree
     from petl_bench.sweeps.card import SweepCard
     from petl_bench.sweeps.search.target import open_workbenches, targets
@@ -76,9 +76,8 @@ def run_search(card: SweepCard, asked: Asked, execution: Execution) -> None:
     except UserError as error:
         raise UserError(f"{asked.file.path}: {error}") from error
     tree = ResultsTree(asked.results)
-    records = [run.record for run in read_runs(tree)[0]] if tree.root.is_dir() else []
     print(f"{card.title}\n")
-    for line in _plan(found, records):
+    for line in _plan(found, read_records(tree)):
         say(line, "    ")
     if asked.plan_only:
         next_step(f"the same command without --plan; the page will be {asked.page / 'README.md'}")

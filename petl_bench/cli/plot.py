@@ -14,7 +14,6 @@ from petl_bench.errors import UserError, nearest
 if TYPE_CHECKING:
     from petl_bench.leaderboard.tables import Table
 
-LONGEST_NAME = 100
 Kind = Literal["parameters", "differences", "runs", "confusion", "convergence", "gates"]
 
 
@@ -51,7 +50,7 @@ def plot(
     from petl_bench.canonical import digest
     from petl_bench.files import writing
     from petl_bench.leaderboard.board import titles
-    from petl_bench.leaderboard.figures.style import Wanted, save
+    from petl_bench.leaderboard.figures.style import Wanted, file_name, save
     from petl_bench.results import ResultsTree
 
     tables, problems = _tables(methods or [], baseline, dataset, results)
@@ -63,7 +62,7 @@ def plot(
         try:
             for name, figure in draw(table, Wanted(title, folders, baseline, margin)):
                 with writing(f"--out {out}"):
-                    paths = save(figure, out, _file_name([*parts, *([name] if name else [])]))
+                    paths = save(figure, out, file_name([*parts, *([name] if name else [])]))
                 for path in paths:
                     print(path)
                 drawn += 1
@@ -73,16 +72,6 @@ def plot(
         raise UserError(f"nothing to draw in {results}" + (f": {problems[0]}" if problems else ""))
     for problem in problems:
         typer.echo(f"petl-bench: left out: {problem}", err=True)
-
-
-def _file_name(parts: list[str]) -> str:
-    """A name of letters, digits and a few signs, with a digest where that or its length hides a difference."""
-    from petl_bench.canonical import digest
-    from petl_bench.records import slug
-
-    whole = "-".join(parts)
-    name = slug(whole)
-    return name if name == whole and len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME]}-{digest(whole, 6)}"
 
 
 def _tables(

@@ -123,15 +123,20 @@ def run(
     plan, workbench = open_plan(request, choice, execution.devices[0])
 
     if plan_only:
-        done = set() if force else {run.key for run in plan} & tree.run_folders().keys()
-        left = [run for run in plan if run.key not in done]
-        print(f"{count(len(plan), 'run')}, {len(done)} on record")
+        runs = {run.key: run for run in plan}
+        done = set() if force else runs.keys() & tree.run_folders().keys()
+        failed = set() if force or retry_failed else (runs.keys() & tree.failures().keys()) - done
+        left = [run for key, run in runs.items() if key not in done | failed]
+        print(
+            f"{count(len(plan), 'run')}, {len(done)} on record" + (f", {len(failed)} failed before" if failed else "")
+        )
         if left and executor == "slurm":
             print(execution.cluster.profile.packing(len(left)))
         elif left:
+            from petl_bench.index import read_records
             from petl_bench.sweeps.estimate import Throughput
 
-            throughput = Throughput(workbench, tree.records()[0])
+            throughput = Throughput(workbench, read_records(tree))
             print(f"about {duration(throughput.seconds(left))} one after the other ({throughput.basis})")
         return
 

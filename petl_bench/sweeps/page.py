@@ -13,14 +13,14 @@ from petl_bench.index import IndexedRun
 from petl_bench.leaderboard.differences import exact
 from petl_bench.leaderboard.figures.convergence import Curve, convergence
 from petl_bench.leaderboard.figures.gates import gates_figure
-from petl_bench.leaderboard.figures.style import save
+from petl_bench.leaderboard.figures.style import file_name, save
 from petl_bench.leaderboard.folds import fold_lines, mean_and_sd, read_epochs
 from petl_bench.leaderboard.names import Namer
 from petl_bench.leaderboard.pages import escaped, p_value, published, ranges
 from petl_bench.leaderboard.parts import notes_on_parts
 from petl_bench.leaderboard.report import benchmark_card, unlike_published
 from petl_bench.leaderboard.tables import make_tables
-from petl_bench.records import RunRecord, slug
+from petl_bench.records import RunRecord
 from petl_bench.runspec import WaveformFeatures
 from petl_bench.stats.availability import NotAvailable
 from petl_bench.stats.describe import describe
@@ -220,7 +220,7 @@ def _gates(cells: Sequence[Cell], out: Path) -> dict[Path, str]:
         for cell in its:
             called = _called(cell, cells)
             if (figure := gates_figure(cell.runs, f"{called}, on {benchmark}")) is not None:
-                paths = save(figure, out, f"gates-{Path(benchmark).stem}-{slug(called)}")
+                paths = save(figure, out, file_name(["gates", Path(benchmark).stem, called]))
                 shown |= dict.fromkeys(paths, escaped(f"mean gates of {called} by layer and class"))
     return shown
 

@@ -55,6 +55,8 @@ def test_a_failing_run_gives_exit_code_1_and_a_list(command: Command) -> None:
     code, out, _ = command("run", "--methods", "bad.py:Bad,linear", *TINY)
     assert code == 1
     assert "2 already on record, 2 failed before (--retry-failed tries again)" in out
+    code, out, err = command("run", "--methods", "bad.py:Bad,linear", *TINY, "--plan")
+    assert (code, out, err) == (0, "4 runs, 2 on record, 2 failed before\n", "")
 
 
 def test_a_local_card_and_a_local_method_run(command: Command) -> None:

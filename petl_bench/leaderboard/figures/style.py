@@ -17,8 +17,10 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.transforms import Bbox
 
+from petl_bench.canonical import digest
 from petl_bench.files import whole_file
 from petl_bench.leaderboard.report import Data
+from petl_bench.records import slug
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 """Okabe and Ito's, which colour-blind readers can tell apart."""
@@ -39,6 +41,8 @@ STYLE: Any = {
 LETTERS_PER_INCH = 11
 """Of the fonts that titles and legends have, at least."""
 LABEL_LETTERS = 34
+LONGEST_NAME = 100
+"""Of a file, in letters."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,13 @@ class Wanted:
     folders: Mapping[str, Path] = field(default_factory=dict)
     baseline: str | None = None
     margin: float | None = None
+
+
+def file_name(parts: Sequence[str]) -> str:
+    """A name of letters, digits and a few signs, with a digest where that or its length hides a difference."""
+    whole = "-".join(parts)
+    name = slug(whole)
+    return name if name == whole and len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME]}-{digest(whole, 6)}"
 
 
 def headed(figure: Figure, title: str) -> None:
