@@ -16,6 +16,7 @@ from petl_bench.cards import BenchmarkCard
 from petl_bench.errors import UserError
 from petl_bench.index import IndexedRun
 from petl_bench.leaderboard.parts import notes_on_parts
+from petl_bench.leaderboard.sample import notes_on_sample
 from petl_bench.leaderboard.tables import Row, Table
 from petl_bench.runspec import WaveformFeatures
 from petl_bench.stats.availability import NotAvailable
@@ -178,7 +179,7 @@ def _is_of_search(run: IndexedRun) -> bool:
 
 
 def _notes(table: Table, comparisons: Comparisons | None, rows: Sequence[Data]) -> list[str]:
-    notes = [*(f"backbone {note}" for note in table.backbone_notes), *table.problems]
+    notes = [*notes_on_sample(table), *(f"backbone {note}" for note in table.backbone_notes), *table.problems]
     if comparisons is None:
         notes.append(f"more than {MOST_COMPARED} rows: not tested against each other")
     else:

@@ -184,3 +184,32 @@ def test_published_results_stand_beside_rows_of_their_backbone(
     plant(Path("results"), replace(made, record=made.record.model_copy(update={"meta_info": meta})))
     published = board(Path("results"))[0][0]["rows"][0]["published"]
     assert {reference["source"].rpartition(", ")[2] for reference in published} == sources
+
+
+@pytest.mark.parametrize(
+    ("sizes", "limit", "shots", "noted"),
+    [
+        ({"train": 1226, "validation": 246, "test": 528}, None, None, True),
+        ({"train": 1226, "validation": 246, "test": 528}, 50, None, False),
+        ({"train": 80, "validation": 246, "test": 528}, None, 8, False),
+        ({"train": 30769, "validation": 3703, "test": 4074}, None, None, False),
+    ],
+)
+def test_a_sample_of_a_benchmark_is_called_one(
+    sizes: dict[str, int], limit: int | None, shots: int | None, noted: bool
+) -> None:
+    """gsc10's card counts 38,546 clips; what ``limit`` and ``shots`` leave out is said where they are named."""
+    run = run_of(np.array([True, False]), benchmark="gsc10")
+    meta = run.record.meta_info
+    info = {**meta.dataset_info, "clips": sizes, "limit": limit}
+    data = run.record.spec.data
+    data = data.model_copy(update={"protocol": data.protocol.model_copy(update={"shots": shots})})
+    record = run.record.model_copy(
+        update={
+            "meta_info": meta.model_copy(update={"dataset_info": info}),
+            "spec": run.record.spec.model_copy(update={"data": data}),
+        }
+    )
+    plant(Path("results"), replace(run, record=record))
+    said = "gsc10: 2,000 clips, the card says 38,546: results are not those of the whole data set"
+    assert (said in board(Path("results"))[0][0]["notes"]) is noted

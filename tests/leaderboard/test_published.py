@@ -1,0 +1,60 @@
+"""What ``leaderboard/`` shows is what its runs give today: pages from the committed rows, and no other run needed."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+from pathlib import Path
+
+import pytest
+
+from petl_bench.plan import Request
+from tests.studies import Command, plan_of
+
+PUBLISHED = Path(__file__).parents[2] / "leaderboard"
+STUDIES = sorted(path.parent.name for path in (PUBLISHED / "studies").glob("*/README.md"))
+OVERVIEW = (PUBLISHED / "README.md").read_text("utf-8")
+
+
+def test_the_committed_runs_give_the_committed_leaderboard(command: Command, tmp_path: Path) -> None:
+    results = shutil.copytree(PUBLISHED / "results", tmp_path / "results")
+    code, out, err = command("leaderboard", "--results", str(results), "--out", str(tmp_path))
+    assert code == 0, out + err
+    for name in ("leaderboard.md", "leaderboard.csv", "leaderboard.json", "leaderboard.tex", "leaderboard.html"):
+        assert (tmp_path / name).read_text("utf-8") == (PUBLISHED / name).read_text("utf-8"), name
+
+
+@pytest.mark.parametrize("study", STUDIES)
+def test_a_study_s_command_gives_its_page_and_trains_nothing(
+    study: str, command: Command, shared_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = PUBLISHED / "studies" / study / "README.md"
+    found = re.search(r"(?m)^Made by `petl-bench (.*)`\.$", page.read_text("utf-8"))
+    assert found, page
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "esc10").symlink_to(shared_data / "ESC-10")
+    monkeypatch.setenv("PETL_BENCH_DATA", str(tmp_path / "data"))
+    _read_clips()
+    studies = Path("leaderboard", "studies")
+    shutil.copytree(PUBLISHED / "studies" / "results", tmp_path / studies / "results")
+    monkeypatch.chdir(tmp_path)
+    again = [*shlex.split(found[1]), "--results", str(studies / "results"), "--out", str(studies)]
+    code, out, err = command(*again, "--plan")
+    assert code == 0, out + err
+    assert "all on record" in out
+    code, out, err = command(*again)
+    assert code == 0, out + err
+    for name in ("README.md", "rows.csv"):
+        assert (studies / study / name).read_text("utf-8") == (page.parent / name).read_text("utf-8"), name
+
+
+def _read_clips() -> None:
+    """A page's notes say what showed when its clips were read, and runs on record do not ask for that."""
+    _, workbench = plan_of(Request(methods=("linear",), dataset="esc10", backbone="mini"))
+    workbench.features(workbench.model_input)
+
+
+@pytest.mark.parametrize("study", STUDIES)
+def test_the_overview_links_every_study(study: str) -> None:
+    assert f"](studies/{study}/README.md)" in OVERVIEW
