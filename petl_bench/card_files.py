@@ -76,7 +76,8 @@ def find_card(kind: Kind, name: str) -> CardFile:
         return CardFile(path.stem, kind, path, local=True)
     known = card_files(kind)
     if name not in known:
-        raise UserError(unknown(kind.removesuffix("s"), name, known))
+        elsewhere = "" if Path(kind).is_dir() else f" (no {kind}/ here: a study's own are read from its folder)"
+        raise UserError(unknown(kind.removesuffix("s"), name, known) + elsewhere)
     return known[name]
 
 

@@ -18,6 +18,7 @@ from petl_bench.benchmarks.augment import clip_numbers
 from petl_bench.benchmarks.clip_table import ClipTable
 from petl_bench.benchmarks.dataset import Dataset, open_dataset
 from petl_bench.benchmarks.features import Progress, features_of, notes_on_clips
+from petl_bench.benchmarks.split_checks import split_problems
 from petl_bench.benchmarks.splits import Split, split
 from petl_bench.cards import Augment, BenchmarkCard, Features
 from petl_bench.locations import data_folder
@@ -89,6 +90,8 @@ class Workbench:
     def notes(self) -> list[str]:
         """What must stand under every table made here."""
         notes = [*self.dataset.notes(), *notes_on_clips(self.dataset, self.model_input), *self.notes_on_input()]
+        if self.dataset.limit is None:
+            notes += split_problems(self.dataset, self.opening.card.protocol)
         if self.source.description.note:
             notes.append(f"backbone {self.source.label}: {self.source.description.note}")
         return notes

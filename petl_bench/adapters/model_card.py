@@ -106,9 +106,8 @@ def _pooled(config: AdapterConfig) -> str:
 def _use(with_peft: bool) -> list[str]:
     lines = [
         "`adapter.safetensors` holds all trained tensors, head and norms included; `config.json` says what they belong",
-        "to and what input they want.",
+        "to and what input they want. Where petl-bench is installed:",
         "",
-        "    pip install petl-bench",
         "    petl-bench predict THIS_FOLDER sound.wav other.flac --top 3",
         "",
         "```python",

@@ -155,7 +155,10 @@ def _equal_lengths(dataset: Dataset, features: ModelInput) -> Iterator[list[tupl
     """All clips in order, in runs of one length and at most CLIPS_AT_ONCE."""
     batch: list[tuple[Clip, ReadClip]] = []
     for clip in dataset.clips:
-        read = read_clip(dataset.layout, clip, features.frames)
+        try:
+            read = read_clip(dataset.layout, clip, features.frames)
+        except UserError as error:
+            raise UserError(f"{error}; `petl-bench data verify {dataset.name}` names every such clip") from error
         if batch and (len(batch) == CLIPS_AT_ONCE or len(batch[0][1].waveform) != len(read.waveform)):
             yield batch
             batch = []

@@ -11,10 +11,11 @@ import numpy as np
 import soundfile
 
 from petl_bench.benchmarks.acquisition import Progress
-from petl_bench.benchmarks.dataset import Clip, FileLayout, Layout, parted_groups, scan_dataset
+from petl_bench.benchmarks.dataset import Clip, Dataset, FileLayout, Layout, parted_groups, scan_dataset
 from petl_bench.benchmarks.duplicates import Duplicate, Samples, duplicates
 from petl_bench.benchmarks.features import ReadClip, log_mel, read_clip
 from petl_bench.benchmarks.landmarks import NO_LANDMARKS, Landmarks, landmarks
+from petl_bench.benchmarks.split_checks import split_problems
 from petl_bench.cards import RATE, BenchmarkCard
 from petl_bench.errors import UserError
 
@@ -58,10 +59,12 @@ class Inspection:
     parted: list[str] = field(default_factory=list)
     """Groups that stand in more than one fold or list."""
     same: list[SameRecording] = field(default_factory=list)
+    splits: list[str] = field(default_factory=list)
+    """Folds that cannot be made, or lack a class somewhere."""
 
     @property
     def is_well(self) -> bool:
-        return not (self.expected or self.missing or self.broken or self.parted or self.same)
+        return not (self.expected or self.missing or self.broken or self.parted or self.same or self.splits)
 
 
 def inspect(name: str, card: BenchmarkCard, folder: Path, progress: Progress) -> Inspection:
@@ -71,6 +74,8 @@ def inspect(name: str, card: BenchmarkCard, folder: Path, progress: Progress) ->
     report.places = Counter(map(_place, clips))
     report.expected = card.clip_count if card.clip_count != len(clips) else None
     report.parted = parted_groups(clips)
+    labels = layout.class_order({clip.label for clip in clips})
+    report.splits = split_problems(Dataset(name, tuple(clips), tuple(labels), "", layout), card.protocol)
     sounding: list[tuple[Clip, Landmarks]] = []
     for done, clip in enumerate(clips, start=1):
         progress("reading", done, len(clips), "clips")

@@ -5,6 +5,7 @@ What is drawn comes from the card's ``split_seed``; only a few-shot protocol's t
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -52,7 +53,7 @@ def split(dataset: Dataset, protocol: Protocol, fold: int, seed: int = 0) -> Spl
         result = replace(result, train=_few(dataset, result.train, protocol, fold, seed))
     for part, indices in vars(result).items():
         if len(indices) == 0:
-            raise UserError(f"{dataset.name}: fold {fold} has no {part} clips")
+            raise UserError(f"{dataset.name}: fold {fold} has no {part} clips{_remedy(protocol, part)}")
     return result
 
 
@@ -79,8 +80,17 @@ def _held_out(dataset: Dataset, candidates: Indices, protocol: Protocol, fold: i
     parts = max(2, round(1 / protocol.held_out))
     seed = derive_seed("held_out", protocol.split_seed, fold) % 2**32
     splitter = StratifiedGroupKFold(n_splits=parts, shuffle=True, random_state=seed)
-    try:
-        _, chosen = next(splitter.split(candidates, dataset.targets[candidates], dataset.groups[candidates]))
-    except ValueError as error:
-        raise UserError(f"{dataset.name}: cannot hold out 1 part in {parts} for validation: {error}") from error
+    targets = dataset.targets[candidates]
+    if np.bincount(targets).max() < parts:
+        raise UserError(
+            f"{dataset.name}: fold {fold}: cannot hold out 1 part in {parts} for validation, no class has so many "
+            "clips in the other folds; set protocol.held_out to 0.2 or more, or protocol.validation = 'previous_fold'"
+        )
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The least populated class", UserWarning)  # split_checks says it per fold
+        _, chosen = next(splitter.split(candidates, targets, dataset.groups[candidates]))
     return np.sort(candidates[chosen])
+
+
+def _remedy(protocol: Protocol, part: str) -> str:
+    return f"; its table needs rows with split = {part}" if protocol.validation == "official" else ""

@@ -57,7 +57,7 @@ def main() -> None:
     except UserError as error:
         _complain(str(error))
     except TyperException as error:
-        _complain(error.format_message() + _given(error.format_message()))
+        _complain(error.format_message().replace("Value error, ", "") + _given(error.format_message()))
 
 
 def _version(wanted: bool) -> None:

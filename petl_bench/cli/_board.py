@@ -32,7 +32,12 @@ def print_board(reports: Sequence[Data], problems: Sequence[str], results: Path)
         say(conditions(report))
         print()
         grid(report["rows"], COLUMNS)
-        for text in [*marks(report["rows"]), FRONT, *_published(report), *notes(report)]:
+        for text in [
+            *marks(report["rows"]),
+            *[FRONT] * any(row["on_front"] for row in report["rows"]),
+            *_published(report),
+            *notes(report),
+        ]:
             note(text)
         print()
     for problem in problems:

@@ -129,7 +129,9 @@ def _notes(report: Data) -> list[str]:
     notes += dict.fromkeys(f"p answers: {row['question']}" for row in rows)
     if rows:
         notes.append("p cons.: the corrected resampled t-test, a guard against overlapping training sets")
-        notes.append("detectable: the true difference found with 80% power now; floor: with any number of seeds")
+        notes.append(
+            "detectable: the true difference that a test, unadjusted, finds with 80% power now; floor: with any seeds"
+        )
     for row in rows:
         if (seeds := row.get("seeds_for_margin")) is not None:
             notes.append(f"{_pair(row)}: about {max(2, math.ceil(seeds))} seeds to find a difference of the margin")

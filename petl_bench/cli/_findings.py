@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from textwrap import wrap
 
 from petl_bench.benchmarks.inspection import Inspection, SameRecording
 from petl_bench.cards import RATE, BenchmarkCard
@@ -48,6 +49,10 @@ def _problems(report: Inspection) -> list[str]:
     if report.parted:
         lines += [f"in more than one fold or list: {count(len(report.parted), 'group')}; what is tested was trained on"]
         lines += _first(report.parted)
+    if report.splits:
+        lines += [f"folds: {count(len(report.splits), 'problem')}; more clips of these classes help, and"]
+        lines += ["fewer folds, or another protocol.validation or held_out in the card"]
+        lines += _first([row for line in report.splits for row in wrap(line, 78)])
     if report.same:
         lines += [f"one recording in two groups, or under two labels: {count(len(report.same), 'pair')}; give both one"]
         lines += ["group (the column of clips.csv), or leave one out"]

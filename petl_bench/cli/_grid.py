@@ -49,6 +49,9 @@ def run_grid(card: SweepCard, asked: Asked, execution: Execution) -> None:
         left = sum(of.runs - (of.done or 0) for of in forecasts if of.done is not None)
         if execution.executor == "slurm" and left:
             say(execution.cluster.profile.packing(left), "  ")
+        if not any(bench.workbench for bench in benches):
+            say(f"not without data: {benches[0].lacking}", "  ")
+            return
         next_step(f"the same command without --plan; the page will be {asked.page / 'README.md'}")
         return
     here = [bench for bench in benches if bench.workbench is not None]

@@ -10,8 +10,8 @@ import pandas as pd
 from petl_bench.cli._layout import Columns, grid, next_step, note, results_flag, say
 from petl_bench.errors import UserError
 from petl_bench.leaderboard.pages import ROLES, thousands
-from petl_bench.leaderboard.parts import notes_on_parts
 from petl_bench.leaderboard.summary import summary
+from petl_bench.leaderboard.training_notes import notes_on_training
 from petl_bench.plan import Plan
 from petl_bench.records import RunRecord, read_record
 from petl_bench.results import ResultsTree
@@ -44,7 +44,8 @@ def print_summary(plan: Plan, tree: ResultsTree, metric: str, notes: Sequence[st
 
 def _what_next(plan: Plan, tree: ResultsTree) -> None:
     where = results_flag(tree.root)
-    if len({run.method for run in plan}) > 1:
+    whole = len({run.spec.fold for run in plan}) == plan[0].spec.data.protocol.folds
+    if whole and len({run.method for run in plan}) > 1:
         next_step(f"petl-bench compare --dataset {plan[0].benchmark}{where}")
     else:
         next_step(f"petl-bench leaderboard{where}")
@@ -93,6 +94,15 @@ def _or_dash(head: str, cell: Callable[[Any], str]) -> Callable[[Any], str]:
     return lambda row: cell(row) if row["runs"] or head == "runs" else "-"
 
 
+def _by_method(plan: Plan, records: Sequence[RunRecord]) -> dict[str, list[RunRecord]]:
+    by_key = {record.run_info.run_key: record for record in records}
+    rows: dict[str, list[RunRecord]] = {}
+    for run in plan:
+        if run.key in by_key:
+            rows.setdefault(run.method, []).append(by_key[run.key])
+    return rows
+
+
 def _reading(plan: Plan, records: Sequence[RunRecord], frame: pd.DataFrame) -> list[str]:
     notes, rows = [], frame.to_dict("records")
     if profile_of(plan[0].spec.switches) == "custom":
@@ -105,10 +115,13 @@ def _reading(plan: Plan, records: Sequence[RunRecord], frame: pd.DataFrame) -> l
     notes.append("as published: without head and final norm, with what the literature's code trains in vain")
     if redundant := [f"{row['method']} {row['redundant']:,.0f}" for row in rows if (row.get("redundant") or 0) > 0]:
         notes.append(f"trained, but unable to change a training loss: {', '.join(redundant)} parameters")
+    folds, of = len({run.spec.fold for run in plan}), plan[0].spec.data.protocol.folds
+    if folds < of:
+        notes.append(f"{folds} of {of} folds: run the others too, before methods are compared")
     seeds = len({run.spec.seed for run in plan})
     if seeds < 3:
         notes.append(f"{count(seeds, 'seed')}: too few to test differences well; --seeds 0-2 gives three")
-    notes += notes_on_parts(records)
+    notes += notes_on_training(_by_method(plan, records))
     if (frame["runs"] < frame["expected"]).any():
         notes.append("runs are missing: the means are over what there is")
     return notes

@@ -31,6 +31,7 @@ from petl_bench.cli._options import (
 
 if TYPE_CHECKING:
     from petl_bench.card_files import CardFile
+    from petl_bench.sweeps.card import SweepCard
     from petl_bench.sweeps.grid import Options
     from petl_bench.sweeps.origin import Origin
 
@@ -127,7 +128,7 @@ def sweep(
     mark = [
         f"{name} {_listed(value)}" for name, value in vars(given).items() if value is not None and name not in UNMARKED
     ]
-    origin = Origin(", ".join([*["its quick version"] * small, *mark]), _command(card, given, small=small))
+    origin = Origin(", ".join([*[_small(study, options, given)] * small, *mark]), _command(card, given, small=small))
     execution = read_execution(
         executor=executor,
         device=device,
@@ -151,6 +152,15 @@ def sweep(
         from petl_bench.cli._search import run_search
 
         run_search(study, asked, execution)
+
+
+def _small(study: SweepCard, options: Options, given: Options) -> str:
+    """The quick version, with what its command does not show."""
+    from petl_bench.leaderboard.pages import ranges
+
+    said = [] if given.seeds else [f"seeds {ranges(options.seeds or study.seeds)}"]
+    said += [f"folds {ranges(options.folds)}"] if options.folds and not given.folds else []
+    return "its quick version" + f" ({', '.join(said)})" * bool(said)
 
 
 def _command(card: str, given: Options, *, small: bool) -> str:

@@ -11,9 +11,9 @@ from pydantic import BaseModel
 
 from petl_bench.canonical import flat
 from petl_bench.cards import BenchmarkCard, MethodCard, Optimizer
+from petl_bench.leaderboard.benchmark import benchmark_card
 from petl_bench.leaderboard.names import Name, as_text, said_by
 from petl_bench.leaderboard.pages import ranges
-from petl_bench.leaderboard.report import benchmark_card
 from petl_bench.leaderboard.tables import Row, Table
 from petl_bench.records import RunRecord
 from petl_bench.settings import parse_value

@@ -58,6 +58,11 @@ def compare_rows(
     ]
     chosen = _chosen(tables, names, baseline, results)
     problems += [] if names else _variants(tables, baseline)
+    lacking = _without_baseline(chosen, baseline)
+    if len(lacking) == len(chosen):
+        raise UserError(f"--baseline {baseline}: nothing can be compared with it on {', '.join(lacking.values())}")
+    problems += [f"{where}: nothing can be compared with {baseline}" for where in lacking.values()]
+    chosen = [table for at, table in enumerate(chosen) if at not in lacking]
     share = None if margin is None else margin / 100
     compared = [{**report(table), "comparisons": differences(table, baseline, share)} for table in chosen]
     tell_apart(compared, {data["table"]: table.conditions for data, table in zip(compared, chosen, strict=True)})
@@ -93,20 +98,22 @@ def _chosen(tables: Sequence[Table], names: Sequence[str], baseline: str | None,
         for table in tables
         if len(table.rows) > 1 and (baseline is None or baseline in {row.name.text for row in table.rows})
     ]
-    incomplete = [
-        f"{table.benchmark} ({why})"
-        for table in chosen
-        for row in table.rows
-        if row.name.text == baseline and (why := incompleteness(row.scores, table.folds))
-    ]
-    if incomplete:
-        raise UserError(f"--baseline {baseline}: nothing can be compared with it on {', '.join(incomplete)}")
     if not chosen:
         what = " and ".join(asked) if len(asked) > 1 else "two methods"
         raise UserError(
             f"no table of {results} holds {what} under the same conditions; `petl-bench leaderboard` lists them"
         )
     return chosen
+
+
+def _without_baseline(tables: Sequence[Table], baseline: str | None) -> dict[int, str]:
+    """Tables, by position, whose baseline has not all of its runs, and why nothing is compared with it there."""
+    return {
+        at: f"{table.benchmark} ({why})"
+        for at, table in enumerate(tables)
+        for row in table.rows
+        if row.name.text == baseline and (why := incompleteness(row.scores, table.folds))
+    }
 
 
 def _same_conditions(tables: Sequence[Table]) -> list[list[Table]]:

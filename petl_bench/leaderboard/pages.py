@@ -20,9 +20,9 @@ ROLES = ("adapter", "bias", "norm", "backbone", "head")
 INTRODUCTION = """# Leaderboard
 
 Scores are percent of the test clips, ±95% the interval of the training procedure on data like this (fold and seed sd
-are spread, not uncertainty). Rows marked † are not significantly worse than the best at 5%, after Holm over all pairs;
-rows that share a letter are not significantly different. Tables of other clips, backbone, recipe or switches are other
-tables: their rows do not compare.
+are spread, not uncertainty). Rows marked † are not significantly worse than the best at 5%, after Holm over all pairs:
+as good, or too uncertain to tell. Tables of other clips, backbone, recipe or switches are other tables: their rows do
+not compare.
 """
 
 

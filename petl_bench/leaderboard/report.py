@@ -11,13 +11,10 @@ from statistics import median
 from typing import Any
 
 from petl_bench.canonical import canonical, digest
-from petl_bench.card_files import card_files, read_card
-from petl_bench.cards import BenchmarkCard
-from petl_bench.errors import UserError
 from petl_bench.index import IndexedRun
-from petl_bench.leaderboard.parts import notes_on_parts
-from petl_bench.leaderboard.sample import notes_on_sample
+from petl_bench.leaderboard.benchmark import benchmark_card, notes_on_sample
 from petl_bench.leaderboard.tables import Row, Table
+from petl_bench.leaderboard.training_notes import notes_on_training
 from petl_bench.runspec import WaveformFeatures
 from petl_bench.stats.availability import NotAvailable
 from petl_bench.stats.comparisons import Comparisons, compare
@@ -165,14 +162,6 @@ def _profile(table: Table) -> str:
     return f"profile {table.profile}{custom}"
 
 
-def benchmark_card(benchmark: str) -> BenchmarkCard | None:
-    """The card of that name there is now, None where there is none that can be read."""
-    try:
-        return read_card(card_files("benchmarks")[benchmark], BenchmarkCard)
-    except (KeyError, UserError):
-        return None
-
-
 def _is_of_search(run: IndexedRun) -> bool:
     """Whether a run was made for a trial of a search."""
     return "search" in run.record.meta_info.method_info
@@ -188,7 +177,7 @@ def _notes(table: Table, comparisons: Comparisons | None, rows: Sequence[Data]) 
             names = [name for name, its in comparisons.incomplete.items() if its == why]
             notes.append(f"{why}, no rank and no test: {', '.join(names)}")
         notes += _about_tests(comparisons, rows)
-    notes += notes_on_parts(run.record for run in table.runs)
+    notes += notes_on_training({row.name.text: [run.record for run in row.runs] for row in table.rows})
     if tried := [row.name.text for row in table.rows if row.name.variant and any(map(_is_of_search, row.runs))]:
         notes.append(f"tried by searches, the best of them flattered by having been chosen: {', '.join(tried)}")
     if table.spec.data.metric != "accuracy":
@@ -198,9 +187,7 @@ def _notes(table: Table, comparisons: Comparisons | None, rows: Sequence[Data]) 
             "seeds differ: " + "; ".join(f"{row['method']} {', '.join(map(str, row['seeds']))}" for row in rows)
         )
     if len(table.seeds) < 3:
-        notes.append(
-            f"{count(len(table.seeds), 'seed')}: three or more make the tests stronger and the intervals honest"
-        )
+        notes.append(f"{count(len(table.seeds), 'seed')}: three or more make tests and intervals more reliable")
     return notes
 
 

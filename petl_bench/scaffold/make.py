@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import csv
-import math
 import re
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from string import Template
@@ -21,6 +21,13 @@ NAMED: tuple[Kind, ...] = ("benchmarks", "methods")
 FRAMES = 500
 MOST_FRAMES = 1024
 """What AST was pretrained with: longer clips are cut."""
+ENOUGH = 50
+"""Clips per label of which a tenth of four folds is enough to choose epochs by; fewer, and a whole fold is taken."""
+VALIDATION = {
+    False: {"validation": "held_out", "validates": "a tenth of the other clips"},
+    True: {"validation": "previous_fold", "validates": "the fold before (labels have few clips)"},
+}
+"""By whether some label has fewer clips than ENOUGH."""
 
 
 def make_study(folder: Path, clips: Path | None) -> list[Path]:
@@ -33,9 +40,10 @@ def make_study(folder: Path, clips: Path | None) -> list[Path]:
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UserError(f"{folder} is there already and not empty; name a new folder")
     table = None if clips is None else list(labelled(clips))
-    values = {"name": name, "title": name.replace("-", " ").replace("_", " "), "frames": FRAMES}
+    values = {"name": name, "title": name.replace("-", " ").replace("_", " "), "frames": FRAMES, **VALIDATION[False]}
     if table is not None and clips is not None:
         values["frames"] = frames_of([clips / path for path, _ in table])
+        values |= VALIDATION[min(Counter(label for _, label in table).values()) < ENOUGH]
     written = []
     for source in sorted(path for path in TEMPLATE.rglob("*") if path.is_file() and path.suffix != ".pyc"):
         target = folder / source.relative_to(TEMPLATE).with_name(source.name.replace("NAME", name))
@@ -82,13 +90,18 @@ def labelled(clips: Path) -> Iterator[tuple[Path, str]]:
         raise UserError(
             f"--clips {clips}: {outside[0]} is in no label's folder; give LABEL/clip.wav, a folder per label"
         )
-    if len({path.parts[0] for path in found}) < 2:
-        raise UserError(f"--clips {clips}: {len(found)} audio files of fewer than two labels; give a folder per label")
+    labels = sorted({path.parts[0] for path in found})
+    if len(labels) < 2:
+        there = f", all in {labels[0]}, which would be their one label" if labels else ""
+        raise UserError(f"--clips {clips}: {len(found)} audio files{there}; give a folder per label, two or more")
     yield from ((path, path.parts[0]) for path in found)
 
 
 def frames_of(paths: list[Path]) -> int:
-    """Frames of 10 ms that hold the longest clip, as far as AST's pretraining goes; files that cannot be read aside."""
+    """Frames of 10 ms that hold the longest clip but for half of one, as far as AST's pretraining goes.
+
+    Files that cannot be read count for nothing.
+    """
     import soundfile
 
     longest = 0.0
@@ -97,4 +110,4 @@ def frames_of(paths: list[Path]) -> int:
             longest = max(longest, soundfile.info(path).duration)
         except RuntimeError:
             continue  # data verify names it
-    return min(MOST_FRAMES, max(16, math.ceil(100 * longest))) if longest else FRAMES
+    return min(MOST_FRAMES, max(16, round(100 * longest))) if longest else FRAMES

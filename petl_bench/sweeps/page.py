@@ -10,6 +10,7 @@ from tabulate import tabulate
 
 from petl_bench.files import write_atomically
 from petl_bench.index import IndexedRun
+from petl_bench.leaderboard.benchmark import benchmark_card
 from petl_bench.leaderboard.differences import exact
 from petl_bench.leaderboard.figures.convergence import Curve, convergence
 from petl_bench.leaderboard.figures.gates import gates_figure
@@ -17,9 +18,9 @@ from petl_bench.leaderboard.figures.style import file_name, save
 from petl_bench.leaderboard.folds import fold_lines, mean_and_sd, read_epochs
 from petl_bench.leaderboard.names import Namer
 from petl_bench.leaderboard.pages import escaped, p_value, published, ranges
-from petl_bench.leaderboard.parts import notes_on_parts
-from petl_bench.leaderboard.report import benchmark_card, unlike_published
+from petl_bench.leaderboard.report import unlike_published
 from petl_bench.leaderboard.tables import make_tables
+from petl_bench.leaderboard.training_notes import notes_on_training
 from petl_bench.records import RunRecord
 from petl_bench.runspec import WaveformFeatures
 from petl_bench.stats.availability import NotAvailable
@@ -249,7 +250,8 @@ def _notes(card: SweepCard, said: Answer, benches: Sequence[Bench], failures: Se
     for bench in benches:
         if bench.workbench is not None:
             notes += bench.workbench.notes()
-    notes += notes_on_parts(run.record for cell in said.cells for run in cell.runs)
+    for cells in _by_benchmark(said.cells).values():
+        notes += notes_on_training({_called(cell, cells): [run.record for run in cell.runs] for cell in cells})
     if card.question.margin:
         notes.append(f"margin: {card.question.margin:g} points, declared in the card")
     if said.differences:

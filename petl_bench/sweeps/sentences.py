@@ -65,7 +65,7 @@ def p_value(value: Quantity) -> str:
 
 
 def detectable(estimate: Estimate) -> float | None:
-    """The true difference that would have been found with 80% power, as a fraction."""
+    """The true difference that one unadjusted test finds with 80% power, as a fraction."""
     found = detectable_now(estimate)
     return None if isinstance(found, NotAvailable) else found
 
@@ -94,7 +94,7 @@ def _test(estimate: Estimate, holm_p: Quantity) -> str:
 
 def _power(estimate: Estimate) -> str:
     least = detectable(estimate)
-    return "" if least is None else f" A true one of {100 * least:.2f} would have been found with 80% power."
+    return "" if least is None else f" Unadjusted, a true one of {100 * least:.2f} is found with 80% power."
 
 
 def _claimed(claim: Claim, answer: Answer) -> list[Difference]:
@@ -119,7 +119,7 @@ def _claim(claim: Claim, difference: Difference) -> str:
         side = "below" if claim.points / 100 < bounds.low else "above"
         less = (side == "below") == (claim.points < 0)
         weighed = (
-            f"{said}, which is {side} the interval: on these clips with this backbone the effect is "
+            f"{said}, which is {side} the unadjusted interval: on these clips with this backbone the effect is "
             f"{'smaller than claimed, or the opposite' if less else 'larger than claimed'}."
         )
     return f"{_single(difference)} {weighed}"
@@ -197,7 +197,7 @@ def _differences(differences: Sequence[Difference]) -> list[str]:
     least = sorted(size for d in tested if (size := detectable(d.estimate)) is not None)
     power = ""
     if least:
-        power = f" What 80% power would have found: {100 * least[0]:.2f} to {100 * least[-1]:.2f} points."
+        power = f" Unadjusted, 80% power finds {100 * least[0]:.2f} to {100 * least[-1]:.2f} points."
     if not clear:
         return [
             f"On {benchmark} none of {len(tested)} differences to the baseline is significant after Holm: "

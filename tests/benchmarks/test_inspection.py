@@ -24,7 +24,7 @@ def clips(rows: list[str], header: str = "path,label,group") -> None:
     """A manifest of clips of half a second and its card; a clip is a recording of its own unless it is there already."""
     Path("benchmarks").mkdir(exist_ok=True)
     Path("benchmarks/mine.toml").write_text(
-        'layout = "manifest"\ntitle = "x"\n[protocol]\nfolds = 2\nvalidation = "held_out"\n[features]\nframes = 100\n'
+        'layout = "manifest"\ntitle = "x"\n[protocol]\nfolds = 2\nvalidation = "held_out"\nheld_out = 0.5\n[features]\nframes = 100\n'
     )
     Path("data/mine").mkdir(parents=True, exist_ok=True)
     Path("data/mine/clips.csv").write_text("\n".join([header, *rows]) + "\n")
@@ -111,7 +111,7 @@ def test_one_recording_in_two_groups_is_a_problem_and_in_one_is_none(command: Co
     assert re.search(r"^  a0.wav  a1.wav  \d+% alike, \+0.19 s, ", out, re.MULTILINE)
     assert "one recording in two groups, or under two labels: 2 pairs; give both one\ngroup" in out
     clips([row if row[:2] not in ("a0", "a1", "a2") else row.rpartition(",")[0] + ",one" for row in GOOD])
-    assert verify(command)[0] == 0
+    assert verify(command)[1]["same"] == []
 
 
 def test_one_recording_under_two_labels_is_a_problem(command: Command) -> None:
@@ -147,6 +147,22 @@ def test_many_findings_are_cut_short_for_a_person_and_whole_in_json(command: Com
     assert len(found["missing"]) == 14
     assert out.count(".wav\n") == 10
     assert "  ... and 4 more; --json lists all\n" in out
+    assert all(len(line) <= 80 for line in out.splitlines())
+
+
+def test_folds_that_cannot_be_made_or_lack_a_class_are_a_problem(command: Command) -> None:
+    clips(GOOD[:6])
+    code, found, out = verify(command)
+    assert code == 1
+    assert found["splits"] == [
+        "mine: fold 1 has no train clip of b",
+        "mine: fold 2 has no validation clip of b",
+    ]
+    assert "folds: 2 problems; more clips of these classes help, and\n" in out
+    clips(GOOD[:1] + GOOD[4:5])
+    code, found, out = verify(command)
+    assert code == 1
+    assert len(found["splits"]) == 1
     assert all(len(line) <= 80 for line in out.splitlines())
 
 

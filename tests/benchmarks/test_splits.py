@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from pydantic import ValidationError
 
 from petl_bench.benchmarks.dataset import Clip, Dataset
 from petl_bench.benchmarks.layouts.synthetic import Synthetic
+from petl_bench.benchmarks.split_checks import split_problems
 from petl_bench.benchmarks.splits import Split, split
 from petl_bench.cards import Protocol
 from petl_bench.errors import UserError
@@ -107,3 +109,34 @@ def test_more_shots_than_there_are_is_one_clear_line() -> None:
         UserError, match=r"protocol.shots = 30, but fold 1 has 24 training clips of class 'noise_falling'"
     ):
         split(SYNTHETIC, ROTATION.model_copy(update={"shots": 30}), 1)
+
+
+def few_clips(counts: dict[str, int]) -> Dataset:
+    """So many clips per label, dealt to five folds."""
+    return dataset_of(
+        [
+            Clip(f"{label}-{number}", label, f"{label}-{number}", fold=number % 5 + 1)
+            for label, count in counts.items()
+            for number in range(count)
+        ]
+    )
+
+
+def test_too_few_clips_to_hold_out_a_tenth_are_refused_with_what_to_do() -> None:
+    with pytest.raises(UserError, match="no class has so many clips.*held_out to 0.2 or more, or .*'previous_fold'"):
+        split(few_clips({"a": 8, "b": 8}), HELD_OUT, 1)
+    assert split(few_clips({"a": 8, "b": 8}), ROTATION, 1).validation.size == 2
+
+
+def test_classes_that_a_part_lacks_are_named_fold_by_fold(recwarn: pytest.WarningsRecorder) -> None:
+    found = split_problems(few_clips({"a": 5, "b": 5, "c": 20}), HELD_OUT)
+    assert found
+    assert all(re.fullmatch(r"some: fold \d has no validation clip of [ab](, [ab])?", line) for line in found)
+    assert split_problems(SYNTHETIC, HELD_OUT) == []
+    assert split_problems(few_clips({"a": 3, "b": 20}), ROTATION) == [
+        "some: fold 1 has no validation clip of a",
+        "some: fold 4 has no test clip of a",
+        "some: fold 5 has no validation clip of a",
+        "some: fold 5 has no test clip of a",
+    ]
+    assert not recwarn.list

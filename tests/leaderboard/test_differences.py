@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from petl_bench.errors import UserError
 from petl_bench.leaderboard.board import read_tables
+from petl_bench.leaderboard.comparison import compare_rows
 from petl_bench.leaderboard.differences import differences, over_datasets
 from petl_bench.stats.comparisons import compare
 from petl_bench.switches import PROFILES
-from tests.leaderboard.trees import plant, study_of
+from tests.leaderboard.trees import plant, run_of, study_of
 
 
 @pytest.fixture(autouse=True)
@@ -75,3 +78,15 @@ def test_backbones_and_switches_are_compared_only_where_that_is_asked_for() -> N
     assert names == ["linear, corrected", "linear, published"]
     (row,) = differences(table, None, None)
     assert (row["method"], row["reference"]) == ("linear, published", "linear, corrected")
+
+
+def test_a_table_in_which_the_baseline_lacks_runs_is_left_out_and_the_others_are_compared() -> None:
+    whole, other = np.array([True, False, True, True]), np.array([True, True, True, False])
+    plant(Path("results"), *(run_of(whole, fold=fold) for fold in (1, 2, 3, 4, 5)))
+    plant(Path("results"), *(run_of(other, name="lora", fold=fold) for fold in (1, 2, 3, 4, 5)))
+    plant(Path("results"), run_of(whole, benchmark="tried"), run_of(other, name="lora", benchmark="tried"))
+    compared = compare_rows(Path("results"), (), baseline="linear")
+    assert [table["benchmark"] for table in compared.tables] == ["synthetic"]
+    assert compared.left_out == ["tried (incomplete (1/5 folds)): nothing can be compared with linear"]
+    with pytest.raises(UserError, match=r"nothing can be compared with it on tried \(incomplete"):
+        compare_rows(Path("results"), (), datasets=("tried",), baseline="linear")

@@ -66,7 +66,8 @@ def test_without_clips_the_table_waits_for_them(command: Command, tmp_path: Path
     [
         (lambda root: (root / "study").mkdir() or (root / "study" / "mine").write_text("x"), "not empty"),
         (lambda root: None, "no such folder"),
-        (lambda root: audio(root / "sounds", labels=1), "fewer than two labels"),
+        (lambda root: audio(root / "sounds", labels=1), "6 audio files, all in tone 0, which"),
+        (lambda root: (root / "sounds").mkdir(), "0 audio files; give"),
         (lambda root: audio(root / "sounds") and (root / "sounds" / "loose.wav").write_bytes(b""), "no label's folder"),
     ],
 )

@@ -85,7 +85,7 @@ def test_a_trend_is_per_doubling_and_says_its_power() -> None:
     assert slope == pytest.approx((means[2] - means[0]) / 2)
     assert f"On esc10 with norm = batch: {100 * slope:+.2f} points per doubling of batch_size" in lines[0]
     assert "a rise" in lines[0]
-    assert "would have been found with 80% power" in lines[0]
+    assert "is found with 80% power" in lines[0]
     assert "no trend is shown" in lines[1]
 
 

@@ -14,7 +14,7 @@ import torch
 
 from petl_bench.checkpoints import Checkpoint
 from petl_bench.execution import Execution
-from petl_bench.leaderboard.parts import notes_on_parts
+from petl_bench.leaderboard.training_notes import notes_on_training
 from petl_bench.records import FinishedRun, Parts
 from petl_bench.training.memory import NoMemoryError, is_out_of_memory, smaller_parts
 from petl_bench.training.run import train_run
@@ -80,7 +80,7 @@ def test_a_batchnorm_that_would_see_parts_is_refused_unless_allowed() -> None:
     ]
     assert run.record.train_info.parts == Parts(clips=13, batch_norm=True)
     note = "Hungry: in 1 run batches did not fit into memory and were parts of 13 clips, whose statistics are what BatchNorm saw"
-    assert notes_on_parts([run.record, train("linear")[0].record]) == [note]
+    assert notes_on_training({"": [run.record, train("linear")[0].record]})[-1] == note
 
 
 def test_a_norm_of_its_own_clip_needs_no_leave() -> None:

@@ -14,8 +14,8 @@ from petl_bench.files import write_atomically
 from petl_bench.index import IndexedRun
 from petl_bench.leaderboard.figures.style import save
 from petl_bench.leaderboard.pages import escaped, percent, ranges
-from petl_bench.leaderboard.parts import notes_on_parts
 from petl_bench.leaderboard.report import number
+from petl_bench.leaderboard.training_notes import notes_on_training
 from petl_bench.records import slug
 from petl_bench.settings import resolve_settings
 from petl_bench.stats.availability import NotAvailable
@@ -214,7 +214,7 @@ def _notes(card: SweepCard, said: Sequence[Outcome], lines: Sequence[str], impor
                   for t in outcome.searched.trials if CAUSE in t.user_attrs][:5]  # fmt: skip
         if outcome.searched.target.workbench is not None:
             notes += outcome.searched.target.workbench.notes()
-        notes += notes_on_parts(run.record for run in outcome.runs)
+        notes += notes_on_training({outcome.searched.target.method: [run.record for run in outcome.runs]})
         for versus in (outcome.by_fold, outcome.pooled):
             if not isinstance(versus.estimate, NotAvailable):
                 notes += [ONE_SEED if note.endswith(ONE_SEED) else note for note in versus.estimate.notes]

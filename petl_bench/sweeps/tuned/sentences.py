@@ -83,7 +83,7 @@ def _said(versus: Versus, against: str = f" to {DEFAULT}") -> str:
     found = verdict(estimate, versus.holm_p)
     finding = f"no test ({found.reason})" if isinstance(found, NotAvailable) else str(found)
     least = detectable(estimate)
-    power = "" if least is None else f" A true one of {100 * least:.2f} would have been found with 80% power."
+    power = "" if least is None else f" Unadjusted, a true one of {100 * least:.2f} is found with 80% power."
     return (
         f"{points(estimate.value)} points{against} ({interval(estimate)}; {estimate.procedure}, "
         f"{p_value(versus.holm_p)} after Holm): {finding}.{power}"

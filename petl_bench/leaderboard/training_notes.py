@@ -1,0 +1,41 @@
+"""What a table must say of how its runs were trained: budgets that ended too early, batches that did not fit."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+
+from petl_bench.records import RunRecord
+from petl_bench.wording import count
+
+
+def notes_on_training(rows: Mapping[str, Sequence[RunRecord]]) -> list[str]:
+    """Lines about the runs of every row, by the row's name."""
+    return [*_on_budget(rows), *_on_parts(record for records in rows.values() for record in records)]
+
+
+def _on_budget(rows: Mapping[str, Sequence[RunRecord]]) -> list[str]:
+    """One line about the rows of which most runs were best, in validation, after their very last epoch."""
+    still_learning = []
+    for name, records in rows.items():
+        last = sum(record.train_info.best_epoch == record.spec.training.epochs for record in records)
+        if 2 * last > len(records):
+            still_learning.append(f"{name} {last}/{len(records)}")
+    if not still_learning:
+        return []
+    return [
+        "best in validation after their last epoch, so that longer training may change scores and order: "
+        f"{', '.join(still_learning)} runs"
+    ]
+
+
+def _on_parts(records: Iterable[RunRecord]) -> list[str]:
+    """A line for every method some of whose batches did not fit into memory."""
+    notes = []
+    found = Counter((r.spec.method.implementation, r.train_info.parts) for r in records if r.train_info.parts)
+    for (name, parts), number in sorted(found.items(), key=str):
+        assert parts is not None
+        seen = ", whose statistics are what BatchNorm saw" if parts.batch_norm else ""
+        size = f"parts of {parts.clips} clips{seen}"
+        notes.append(f"{name}: in {count(number, 'run')} batches did not fit into memory and were {size}")
+    return notes
