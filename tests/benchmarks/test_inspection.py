@@ -159,7 +159,7 @@ def test_folds_that_cannot_be_made_or_lack_a_class_are_a_problem(command: Comman
         "mine: fold 2 has no validation clip of b",
     ]
     assert "folds: 2 problems; more clips of these classes help, and\n" in out
-    clips(GOOD[:1] + GOOD[4:5])
+    clips(GOOD[:2] + GOOD[4:6])
     code, found, out = verify(command)
     assert code == 1
     assert len(found["splits"]) == 1

@@ -126,7 +126,7 @@ def test_the_quick_version_is_marked(command: Command) -> None:
     code, _, err = command("sweep", "small", "--quick", *TINY[2:])
     assert (code, err) == (0, "")
     page = Path("leaderboard/small-quick-varied/README.md").read_text()
-    assert "**Not the whole search of the card: its quick version (seeds 0), epochs 1, limit 1.**" in page
+    assert "**Not the whole search of the card: its quick version (seeds 0, folds 1), epochs 1, limit 1.**" in page
     assert "one winner per fold" not in page
 
 
