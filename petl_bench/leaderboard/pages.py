@@ -118,6 +118,8 @@ def _section(report: Data) -> str:
     lines = [f"## {escaped(title(report))}", "", conditions(report), "", _scores(report), "", _parameters(report), ""]
     if any(row["profile"] for row in report["rows"]):
         lines += [_costs(report), "", f"{'; '.join(READING)}.", ""]
+    if any(row["letters"] for row in report["rows"]):
+        lines.append("- rows that share a letter are not significantly different")
     lines += [f"- {escaped(note)}" for note in notes(report)]
     return "\n".join(lines) + "\n"
 
@@ -150,6 +152,7 @@ def conditions(report: Data) -> str:
 
 def _scores(report: Data) -> str:
     letters = any(row["letters"] for row in report["rows"])
+    literature = any(row["published"] for row in report["rows"])
     lines = []
     for row in report["rows"]:
         name = escaped(row["method"]) + (" †" if row["not_worse_than_best"] else "")
@@ -162,7 +165,7 @@ def _scores(report: Data) -> str:
             **({"": row["letters"]} if letters else {}),
             "runs": f"{row['runs']}/{row['expected_runs']}",
             "s/run": f"{row['seconds']:.1f}",
-            "published": escaped("; ".join(published(reference) for reference in row["published"])) or "-",
+            **({"published": escaped("; ".join(map(published, row["published"]))) or "-"} if literature else {}),
         }
         lines.append(line)
     return _table(lines)
