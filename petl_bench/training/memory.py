@@ -6,8 +6,11 @@ import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-CPU_ALLOCATION = ("not enough memory", "can't allocate memory", "cannot allocate memory")
-"""How torch says on a CPU that there is no memory: a plain RuntimeError."""
+CPU_ALLOCATION = (
+    *("not enough memory", "can't allocate memory", "cannot allocate memory"),
+    "could not create a primitive",
+)
+"""How torch says on a CPU that there is no memory: a plain RuntimeError; the last one is oneDNN's, for its kernels."""
 
 
 class NoMemoryError(RuntimeError):

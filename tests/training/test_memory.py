@@ -155,6 +155,15 @@ def test_memory_that_really_runs_out_leads_to_parts() -> None:
     assert int(done.stdout) in (120, 60, 30, 15)
 
 
+@pytest.mark.parametrize(
+    "text", ["[enforce fail] DefaultCPUAllocator: not enough memory", "could not create a primitive"]
+)
+def test_what_torch_says_where_memory_runs_out_is_known(text: str) -> None:
+    assert is_out_of_memory(RuntimeError(text))
+    assert not is_out_of_memory(RuntimeError("mat1 and mat2 shapes cannot be multiplied"))
+    assert not is_out_of_memory(ValueError(text))
+
+
 STARVED = """
 import torch
 from petl_bench.methods.linear import Linear
