@@ -81,7 +81,7 @@ def _held_out(dataset: Dataset, candidates: Indices, protocol: Protocol, fold: i
     seed = derive_seed("held_out", protocol.split_seed, fold) % 2**32
     splitter = StratifiedGroupKFold(n_splits=parts, shuffle=True, random_state=seed)
     targets = dataset.targets[candidates]
-    if np.bincount(targets).max() < parts:
+    if np.bincount(targets, minlength=1).max() < parts:
         raise UserError(
             f"{dataset.name}: fold {fold}: cannot hold out 1 part in {parts} for validation, no class has so many "
             "clips in the other folds; set protocol.held_out to 0.2 or more, or protocol.validation = 'previous_fold'"

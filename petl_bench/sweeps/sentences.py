@@ -92,7 +92,8 @@ def _test(estimate: Estimate, holm_p: Quantity) -> str:
     return f"{interval(estimate)}; {estimate.procedure}, {p_value(holm_p)} after Holm"
 
 
-def _power(estimate: Estimate) -> str:
+def said_power(estimate: Estimate) -> str:
+    """What could have been found, as a sentence after another; empty where that is not available."""
     least = detectable(estimate)
     return "" if least is None else f" Unadjusted, a true one of {100 * least:.2f} is found with 80% power."
 
@@ -136,7 +137,7 @@ def _single(difference: Difference) -> str:
         return f"{_on(difference)}{changed(difference)} changes no prediction."
     return (
         f"{_on(difference)}{changed(difference)} makes {points(estimate.value)} points "
-        f"({_test(estimate, difference.holm_p)}): {_verdict(difference)}.{_power(estimate)}"
+        f"({_test(estimate, difference.holm_p)}): {_verdict(difference)}.{said_power(estimate)}"
     )
 
 
@@ -166,7 +167,7 @@ def _interaction(interaction: Interaction) -> str:
         f"{_on(interaction)}what {changed(interaction)} makes is {points(interaction.estimate.value)} points "
         f"more with {interaction.factor} {show(interaction.first)} than with {interaction.factor} "
         f"{show(interaction.second)} ({_test(interaction.estimate, interaction.holm_p)}): {finding}."
-        f"{_power(interaction.estimate)}"
+        f"{said_power(interaction.estimate)}"
     )
 
 
@@ -181,7 +182,7 @@ def _trend(trend: Trend) -> str:
         turn = " No optimum between the levels is shown."
     return (
         f"{_on(trend)}{points(trend.slope.value)} points per {trend.unit} "
-        f"({_test(trend.slope, trend.holm_p)}): {finding}.{_power(trend.slope)}{turn}"
+        f"({_test(trend.slope, trend.holm_p)}): {finding}.{said_power(trend.slope)}{turn}"
     )
 
 

@@ -125,6 +125,11 @@ def few_clips(counts: dict[str, int]) -> Dataset:
 def test_too_few_clips_to_hold_out_a_tenth_are_refused_with_what_to_do() -> None:
     with pytest.raises(UserError, match="no class has so many clips.*held_out to 0.2 or more, or .*'previous_fold'"):
         split(few_clips({"a": 8, "b": 8}), HELD_OUT, 1)
+    in_one_fold = dataset_of(
+        [Clip(f"{label}{at}", label, f"{label}{at}", fold=1) for label in "ab" for at in range(20)]
+    )
+    with pytest.raises(UserError, match="fold 1: cannot hold out 1 part in 10"):
+        split(in_one_fold, HELD_OUT, 1)
     assert split(few_clips({"a": 8, "b": 8}), ROTATION, 1).validation.size == 2
 
 

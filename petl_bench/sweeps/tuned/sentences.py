@@ -10,7 +10,7 @@ from optuna.trial import TrialState
 from petl_bench.stats.availability import NotAvailable
 from petl_bench.stats.comparisons import verdict
 from petl_bench.sweeps.search.study import Searched
-from petl_bench.sweeps.sentences import detectable, interval, p_value, points
+from petl_bench.sweeps.sentences import interval, p_value, points, said_power
 from petl_bench.sweeps.tuned.answers import DEFAULT, Outcome, Versus
 
 STATES = {TrialState.COMPLETE: "complete", TrialState.PRUNED: "pruned", TrialState.FAIL: "failed"}
@@ -82,11 +82,9 @@ def _said(versus: Versus, against: str = f" to {DEFAULT}") -> str:
         return "the same predictions."
     found = verdict(estimate, versus.holm_p)
     finding = f"no test ({found.reason})" if isinstance(found, NotAvailable) else str(found)
-    least = detectable(estimate)
-    power = "" if least is None else f" Unadjusted, a true one of {100 * least:.2f} is found with 80% power."
     return (
         f"{points(estimate.value)} points{against} ({interval(estimate)}; {estimate.procedure}, "
-        f"{p_value(versus.holm_p)} after Holm): {finding}.{power}"
+        f"{p_value(versus.holm_p)} after Holm): {finding}.{said_power(estimate)}"
     )
 
 
