@@ -61,6 +61,7 @@ def run_search(card: SweepCard, asked: Asked, execution: Execution) -> None:
     from petl_bench.index import read_records
     from petl_bench.results import ResultsTree
     from petl_bench.sweeps.card import SweepCard
+    from petl_bench.sweeps.search.study import journal_of, trials_on_record
     from petl_bench.sweeps.search.target import open_workbenches, targets
 
     if (trials := asked.options.trials) is not None:
@@ -77,7 +78,9 @@ def run_search(card: SweepCard, asked: Asked, execution: Execution) -> None:
         raise UserError(f"{asked.file.path}: {error}") from error
     tree = ResultsTree(asked.results)
     print(f"{card.title}\n")
-    for line in _plan(found, read_records(tree)):
+    journal = journal_of(tree, asked.file.name)
+    done = [trials_on_record(target, asked.storage, journal, tree) for target in found]
+    for line in _plan(found, done, read_records(tree)):
         say(line, "    ")
     if asked.plan_only:
         next_step(f"the same command without --plan; the page will be {asked.page / 'README.md'}")
@@ -141,25 +144,26 @@ def _conduct(
         raise typer.Exit(1)
 
 
-def _plan(found: Sequence[Target], records: Sequence[RunRecord]) -> list[str]:
-    """What would be run, a line per method and benchmark, and the dimensions below it."""
+def _plan(found: Sequence[Target], done: Sequence[int], records: Sequence[RunRecord]) -> list[str]:
+    """What would be run, a line per method and benchmark, and the dimensions below it; ``done``: trials on record."""
     from petl_bench.sweeps.estimate import Throughput
     from petl_bench.sweeps.search.space import show_dimension
 
     lines = []
-    for target in found:
+    for target, finished in zip(found, done, strict=True):
         trials, folds, seeds = target.trials, len(target.folds), len(target.seeds)
         after = (3 if folds > 1 else 2) * folds * seeds
+        recorded = "" if not finished else ", all on record" if finished == trials else f", {finished} on record"
         lines.append(
             f"{target.title}: {count(trials, 'trial')} ({target.search.sampler}, pruner {target.search.pruner}) of "
-            f"{count(target.runs_per_trial, 'run')}, then up to {after} under new seeds"
+            f"{count(target.runs_per_trial, 'run')}{recorded}, then up to {after} under new seeds"
         )
         if target.workbench is None:
             lines.append(f"  not here: {target.lacking}")
         else:
             throughput = Throughput(target.workbench, records)
             runs = target.plan({}, target.search.tuning_seeds, "")
-            seconds = throughput.seconds(runs) * (trials + after / len(runs))
+            seconds = throughput.seconds(runs) * (trials - finished + after / len(runs))
             takes = f"about {duration(seconds)} if they all take as long as the card as it is"
             lines.append(f"  {takes} ({throughput.basis})")
             lines += [f"  {note}" for note in target.workbench.notes_on_input()]

@@ -45,8 +45,15 @@ def test_a_study_s_command_gives_its_page_and_trains_nothing(
     assert "all on record" in out
     code, out, err = command(*again)
     assert code == 0, out + err
-    for name in ("README.md", "rows.csv"):
+    assert _runs(studies) == _runs(PUBLISHED / "studies")
+    table = "trials.csv" if (page.parent / "trials.csv").is_file() else "rows.csv"
+    for name in ("README.md", table):
         assert (studies / study / name).read_text("utf-8") == (page.parent / name).read_text("utf-8"), name
+
+
+def _runs(studies: Path) -> set[Path]:
+    root = studies / "results"
+    return {path.relative_to(root) for path in root.rglob("run.json")}
 
 
 def _read_clips() -> None:

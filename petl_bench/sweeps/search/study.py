@@ -76,6 +76,22 @@ def ledger_of(target: Target, storage: BaseStorage, tree: ResultsTree) -> Ledger
     return Ledger(study, search, target.space, tree.claims, target.trials, book)
 
 
+def trials_on_record(target: Target, url: str | None, journal: Path, tree: ResultsTree) -> int:
+    """How many of a target's trials have ended, of those it is to have; begins neither a journal nor a study.
+
+    Raises UserError where the storage cannot be opened.
+    """
+    if url is None and not journal.is_file():
+        return 0
+    with _reaching():
+        storage = open_storage(url, journal)
+        try:
+            study = optuna.load_study(storage=storage, study_name=target.study)
+        except KeyError:
+            return 0
+        return len(Ledger(study, target.search, target.space, tree.claims, target.trials).finished())
+
+
 @contextmanager
 def _reaching() -> Iterator[None]:
     """Say in one line that the storage went away, or is not what it was."""

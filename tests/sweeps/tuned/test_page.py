@@ -79,6 +79,10 @@ def test_a_search_ends_in_its_page(command: Command) -> None:
     assert len(ResultsTree(Path("results")).run_folders()) == runs
     assert (folder / "README.md").read_bytes() == kept
 
+    _, out, _ = command("sweep", "small", *TINY, "--plan")
+    assert "3 trials (random, pruner none) of 2 runs, all on record, then up to 12 under new seeds" in out
+    _, out, _ = command("sweep", "small", *TINY, "--trials", "4", "--plan")
+    assert "4 trials (random, pruner none) of 2 runs, 3 on record, then" in out
     code, out, _ = command("sweep", "small", *TINY, "--trials", "4")
     assert "4 trials, 3 on record" in out
     assert "[4/4] trial 3: validation " in out
