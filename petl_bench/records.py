@@ -131,6 +131,9 @@ class MetaInfo(Part):
             raise ValueError("a name or a note is no text")
         if not all(isinstance(self.method_info.get(part, {}), dict) for part in ("settings", "overrides")):
             raise ValueError("method_info does not hold settings by name")
+        notes = self.dataset_info.get("notes", [])
+        if not (isinstance(notes, list) and all(isinstance(note, str) for note in notes)):
+            raise ValueError("dataset_info.notes is no list of lines")
         if not isinstance(self.dataset_info["limit"], int | None):
             raise ValueError("dataset_info.limit is no number of clips")
         return self

@@ -128,8 +128,8 @@ class Registry(Generic[T]):
         path = Path(path_text).expanduser()
         if not path.is_file():
             raise UserError(f"{self.kind} '{name}': no file {path}")
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
-        spec = spec_from_file_location(f"petl_bench_file_{path.stem}_{digest}", path)
+        source = source_of(path)
+        spec = spec_from_file_location(f"petl_bench_file_{path.stem}_{source.removeprefix('sha256:')}", path)
         assert spec is not None
         assert spec.loader is not None
         module = module_from_spec(spec)
@@ -141,7 +141,7 @@ class Registry(Generic[T]):
         classes = [key for key, value in vars(module).items() if isinstance(value, type)]
         if class_name not in classes:
             raise UserError(f"{self.kind} '{name}': {path} has no class {class_name}{nearest(class_name, classes)}")
-        return Implementation(class_name, self._checked(getattr(module, class_name), name), f"sha256:{digest}")
+        return Implementation(class_name, self._checked(getattr(module, class_name), name), source)
 
     @contextmanager
     def _importing(self, name: str, where: str) -> Iterator[None]:
@@ -186,6 +186,11 @@ class Registry(Generic[T]):
         if missing := sorted(getattr(cls, "__abstractmethods__", ())):
             raise UserError(f"{self.kind} '{name}' does not define {', '.join(missing)}")
         return cls
+
+
+def source_of(path: Path) -> str:
+    """What identifies the code in a file."""
+    return f"sha256:{hashlib.sha256(path.read_bytes()).hexdigest()[:16]}"
 
 
 def _distribution(point: EntryPoint) -> str:

@@ -17,7 +17,7 @@ from petl_bench.backbones.untouched import untouched_layers
 from petl_bench.benchmarks.augment import clip_numbers
 from petl_bench.benchmarks.clip_table import ClipTable
 from petl_bench.benchmarks.dataset import Dataset, open_dataset
-from petl_bench.benchmarks.features import Progress, features_of, notes_on_clips
+from petl_bench.benchmarks.features import Progress, features_of
 from petl_bench.benchmarks.split_checks import split_problems
 from petl_bench.benchmarks.splits import Split, split
 from petl_bench.cards import Augment, BenchmarkCard, Features
@@ -88,8 +88,8 @@ class Workbench:
         )
 
     def notes(self) -> list[str]:
-        """What must stand under every table made here."""
-        notes = [*self.dataset.notes(), *notes_on_clips(self.dataset, self.model_input), *self.notes_on_input()]
+        """What must stand under every table made here; what showed when clips were read, the records say."""
+        notes = [*self.dataset.notes(), *self.notes_on_input()]
         if self.dataset.limit is None:
             notes += split_problems(self.dataset, self.opening.card.protocol)
         if self.source.description.note:

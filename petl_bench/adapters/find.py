@@ -18,7 +18,10 @@ def find_run(given: str, results: Path) -> Path:
     runs = ResultsTree(results.expanduser()).run_folders()
     key = match_key(given, runs)
     if key is None:
-        raise UserError(f"{given}: no folder of a run, and no run key in {results} begins so (petl-bench ls runs)")
+        raise UserError(
+            f"{given}: no folder of a run, and no run key in {results} begins so; four digits are the least "
+            "(petl-bench ls runs)"
+        )
     return runs[key]
 
 

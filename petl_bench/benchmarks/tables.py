@@ -33,9 +33,11 @@ def read_rows(table: Path, columns: Sequence[str]) -> list[dict[str, str]]:
         raise UserError(f"{table} is not a CSV table: {error}") from error
     if twice := [name for name in names if name and names.count(name) > 1]:
         raise UserError(f"{table}: two columns are called {shown(twice[0])}")
-    if not rows or any(row.get(column) is None for row in rows for column in columns):
+    if not rows or not set(columns) <= set(names):
         raise UserError(f"{table}: needs rows with the columns {', '.join(columns)}")
     for number, row in enumerate(rows, start=1):
+        if lacking := [column for column in columns if row[column] is None]:
+            raise UserError(f"{table}: row {number} ends before its {lacking[0]}")
         if None in row:
             raise UserError(f"{table}: row {number} has more cells than the header: put a cell with commas into quotes")
     return rows

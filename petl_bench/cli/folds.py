@@ -21,19 +21,19 @@ def folds(
     as_json: Json = False,
 ) -> None:
     """Print the per-fold table that papers print."""
-    from petl_bench.leaderboard.board import read_tables, with_methods
+    from petl_bench.leaderboard.board import read_tables, titles, with_methods
     from petl_bench.leaderboard.folds import fold_lines, mean_and_sd
     from petl_bench.results import ResultsTree
 
     found, folders = [], ResultsTree(results.expanduser()).run_folders()
-    for table in with_methods(read_tables(results)[0], (method,), dataset, results):
+    tables = with_methods(read_tables(results)[0], (method,), dataset, results)
+    for table, called in zip(tables, titles(tables), strict=True):
         for row in table.rows:
             lines = fold_lines(row.runs, folders)
             sds = {part: mean_and_sd([getattr(line, part) for line in lines], population=paper_std) for part in PARTS}
-            title = f"{method} on {table.benchmark}, backbone {table.backbone}, profile {table.profile}"
             found.append(
                 {
-                    "title": title,
+                    "title": f"{method} on {called}",
                     "metric": table.spec.data.metric,
                     "folds": [vars(line) for line in lines],
                     "mean": {part: mean for part, (mean, _) in sds.items()},

@@ -101,6 +101,7 @@ def _runs(results: Path) -> list[dict[str, Any]]:
             "status": record.run_info.status,
             "benchmark": record.meta_info.dataset_info["name"],
             "backbone": record.meta_info.model_info["name"],
+            "method": record.meta_info.method_info.get("name", record.spec.method.implementation),
             "implementation": record.spec.method.implementation,
             "fold": record.spec.fold,
             "seed": record.spec.seed,
@@ -130,9 +131,9 @@ def _print_cards(rows: list[dict[str, Any]], indent: str) -> None:
 def _print_runs(rows: list[dict[str, Any]]) -> None:
     """Runs by benchmark and backbone, what went wrong below them."""
     done = [row for row in rows if "error" not in row]
-    done.sort(key=lambda row: tuple(str(row[key]) for key in ("benchmark", "backbone", "implementation", "partial")))
+    done.sort(key=lambda row: tuple(str(row[key]) for key in ("benchmark", "backbone", "method", "partial")))
     columns: Columns = {
-        "method": lambda row: row["implementation"],
+        "method": lambda row: row["method"],
         "fold": lambda row: str(row["fold"]),
         "seed": lambda row: str(row["seed"]),
         "test, %": lambda row: f"{100 * row['test']:.2f}",
@@ -142,7 +143,7 @@ def _print_runs(rows: list[dict[str, Any]]) -> None:
     ):
         limited = ", of a part of the clips" if partial else ""
         say(f"{benchmark}, backbone {backbone}: {metric.replace('_', ' ')}{limited}")
-        table = sorted(its, key=lambda row: (row["implementation"], row["fold"], row["seed"]))
+        table = sorted(its, key=lambda row: (row["method"], row["fold"], row["seed"]))
         lines = [["run", *columns], *([row["run_key"], *(cell(row) for cell in columns.values())] for row in table)]
         widths = [max(len(line[at]) for line in lines) for at in range(len(lines[0]))]
         for run, method, *numbers in lines:

@@ -60,14 +60,16 @@ def plot(
         parts = [kind, table.benchmark, table.backbone, digest(table.conditions, 6)]
         parts += sorted(methods) if methods and kind != "confusion" else []
         try:
-            for name, figure in draw(table, Wanted(title, folders, baseline, margin)):
-                with writing(f"--out {out}"):
-                    paths = save(figure, out, file_name([*parts, *([name] if name else [])]))
-                for path in paths:
-                    print(path)
-                drawn += 1
+            figures = list(draw(table, Wanted(title, folders, baseline, margin)))
         except UserError as error:
             problems.append(f"{title}: {error}")
+            continue
+        for name, figure in figures:
+            with writing(f"--out {out}"):
+                paths = save(figure, out, file_name([*parts, *([name] if name else [])]))
+            for path in paths:
+                print(path)
+            drawn += 1
     if not drawn:
         raise UserError(f"nothing to draw in {results}" + (f": {problems[0]}" if problems else ""))
     for problem in problems:

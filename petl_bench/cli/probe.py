@@ -67,6 +67,7 @@ def probe(
 
     from rich.console import Console
 
+    from petl_bench.benchmarks.features import notes_on_clips
     from petl_bench.files import write_atomically, writing
     from petl_bench.leaderboard.figures.style import save
     from petl_bench.probing.figure import curve
@@ -131,7 +132,8 @@ def probe(
     headline = choice.card.metric.replace("_", " ")
     by_accuracy = f"the headline metric of {found.benchmark} is {headline}; a probe goes by accuracy"
     notes = [f"*: chosen on validation clips{every}", *([by_accuracy] if headline != "accuracy" else [])]
-    for line in [*notes, *choice.notes, *workbench.notes()]:
+    about_clips = notes_on_clips(workbench.dataset, workbench.model_input)
+    for line in [*notes, *choice.notes, *about_clips, *workbench.notes()]:
         note(line)
     for path in (*figures, folder / "probe.json", card, study):
         print(path)

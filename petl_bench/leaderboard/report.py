@@ -14,7 +14,7 @@ from petl_bench.canonical import canonical, digest
 from petl_bench.index import IndexedRun
 from petl_bench.leaderboard.benchmark import benchmark_card, notes_on_sample
 from petl_bench.leaderboard.tables import Row, Table
-from petl_bench.leaderboard.training_notes import notes_on_training
+from petl_bench.leaderboard.training_notes import notes_on_time, notes_on_training
 from petl_bench.runspec import WaveformFeatures
 from petl_bench.stats.availability import NotAvailable
 from petl_bench.stats.comparisons import Comparisons, compare
@@ -177,7 +177,8 @@ def _notes(table: Table, comparisons: Comparisons | None, rows: Sequence[Data]) 
             names = [name for name, its in comparisons.incomplete.items() if its == why]
             notes.append(f"{why}, no rank and no test: {', '.join(names)}")
         notes += _about_tests(comparisons, rows)
-    notes += notes_on_training({row.name.text: [run.record for run in row.runs] for row in table.rows})
+    by_row = {row.name.text: [run.record for run in row.runs] for row in table.rows}
+    notes += [*notes_on_training(by_row), *notes_on_time(by_row)]
     if tried := [row.name.text for row in table.rows if row.name.variant and any(map(_is_of_search, row.runs))]:
         notes.append(f"tried by searches, the best of them flattered by having been chosen: {', '.join(tried)}")
     if table.spec.data.metric != "accuracy":

@@ -1,4 +1,4 @@
-"""What a table must say of how its runs were trained: budgets that ended too early, batches that did not fit."""
+"""What a table must say of its runs: budgets that ended too early, clips that were cut, batches that did not fit."""
 
 from __future__ import annotations
 
@@ -8,10 +8,31 @@ from collections.abc import Iterable, Mapping, Sequence
 from petl_bench.records import RunRecord
 from petl_bench.wording import count
 
+UNEVEN = 1.5
+"""Ratio of the longest to the shortest run of a row, 1.1 to 1.3 on a quiet machine, from which times need a note."""
+
 
 def notes_on_training(rows: Mapping[str, Sequence[RunRecord]]) -> list[str]:
     """Lines about the runs of every row, by the row's name."""
-    return [*_on_budget(rows), *_on_parts(record for records in rows.values() for record in records)]
+    every = [record for records in rows.values() for record in records]
+    return [*_on_clips(every), *_on_budget(rows), *_on_parts(every)]
+
+
+def notes_on_time(rows: Mapping[str, Sequence[RunRecord]]) -> list[str]:
+    """A line where times within a row are too far apart for their median to say what a method costs."""
+    times = [[record.run_info.total_time for record in records] for records in rows.values()]
+    worst = max((max(seconds) / max(min(seconds), 0.01) for seconds in times), default=1.0)
+    if worst < UNEVEN:
+        return []
+    return [
+        f"runs of one method differ up to {worst:.1f}-fold in time: s/run says how busy the machine was, too; "
+        "petl-bench profile measures costs"
+    ]
+
+
+def _on_clips(records: Iterable[RunRecord]) -> list[str]:
+    """What showed when the clips of the runs were read, each line once."""
+    return list(dict.fromkeys(line for record in records for line in record.meta_info.dataset_info.get("notes", [])))
 
 
 def _on_budget(rows: Mapping[str, Sequence[RunRecord]]) -> list[str]:

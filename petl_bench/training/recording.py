@@ -13,6 +13,7 @@ import torch
 import petl_bench
 from petl_bench.adapters.saved import AdapterConfig, Normalisation, SavedAdapter
 from petl_bench.backbones.base import Backbone
+from petl_bench.benchmarks.features import notes_on_clips
 from petl_bench.benchmarks.splits import Split
 from petl_bench.environment import package_versions
 from petl_bench.methods.base import Method
@@ -155,6 +156,7 @@ def _meta_info(planned: PlannedRun, workbench: Workbench, split: Split, system: 
             "class_names": list(workbench.dataset.class_names),
             "clips": {part: len(indices) for part, indices in vars(split).items()},
             "limit": workbench.dataset.limit,
+            "notes": notes_on_clips(workbench.dataset, planned.spec.data.features),
         },
         package_info=package_versions(),
         system_info={**surroundings(workbench.device), "platform": platform.platform(), **system},

@@ -207,9 +207,13 @@ def test_a_method_in_a_file_needs_that_very_file(tmp_path: Path) -> None:
     assert "exported without having been loaded" in line
     assert export_run(folder, tmp_path / "tried", Needs(code="mine.py")) == []
     assert not (tmp_path / "tried" / "peft").exists()
-    with pytest.raises(UserError, match=r"method Mine is code of its own \(Mine, sha256:\w+\): give its file with"):
+    with pytest.raises(UserError, match=r"method Mine is code of its own \(Mine, sha256:\w+\), which is in no file"):
         load_model(tmp_path / "out")
     assert load_model(tmp_path / "out", Needs(code="mine.py")).config.method == "Mine"
+    Path("methods").mkdir()
+    Path("methods", "renamed.py").write_text(code)
+    assert load_model(tmp_path / "out").config.method == "Mine"
+    Path("methods", "renamed.py").unlink()
     Path("mine.py").write_text(code + "\n")
     with pytest.raises(
         UserError, match=r"method code mine.py is Mine \(sha256:\w+\), the adapter was trained with Mine"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +14,8 @@ from petl_bench.benchmarks.features import features_of, notes_on_clips
 from petl_bench.card_files import find_card, read_card
 from petl_bench.cards import BenchmarkCard, Features
 from petl_bench.locations import cache_folder
-from petl_bench.plan import Request
 from tests.benchmarks.test_audio import noise
-from tests.studies import plan_of
+from tests.studies import Command
 
 
 def manifest(folder: Path, clips: dict[str, tuple[np.ndarray, int]]) -> Dataset:
@@ -54,18 +54,19 @@ def test_silent_and_longer_clips_are_used_and_noted(tmp_path: Path) -> None:
     assert notes_on_clips(dataset, Features(frames=200)) == []
 
 
-def test_a_table_made_of_such_clips_says_so(tmp_path: Path) -> None:
-    manifest(tmp_path, odd_clips())
-    request = Request(
-        methods=("linear",),
-        dataset="manifest",
-        data_dir=tmp_path,
-        backbone="mini",
-        settings=("manifest.features.frames=100",),
-    )
-    _, workbench = plan_of(request)
-    workbench.features(workbench.opening.card.features)
-    assert [note for note in workbench.notes() if "without any sound: 4 clips (zeros.wav" in note]
+def test_tables_of_runs_on_such_clips_say_so_wherever_they_are_made(command: Command, tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    manifest(tmp_path / "mine", odd_clips())
+    made = ["--dataset", "manifest", "--data-dir", str(tmp_path / "mine"), "--backbone", "mini", "--folds", "1"]
+    made += ["--epochs", "1", "--executor", "in_process", "--set", "manifest.features.frames=100"]
+    made += ["--set", "manifest.protocol.validation=previous_fold"]
+    code, out, err = command("run", "--methods", "linear", *made)
+    assert code == 0, err
+    said = "manifest: longer than 1.0 s, only the beginning is used: 2 clips (late.wav, long.wav)"
+    assert f"- {said}" in " ".join(out.split())
+    shutil.rmtree(cache_folder())
+    assert command("leaderboard", "--out", ".")[0] == 0
+    assert f"- {said}" in Path("leaderboard.md").read_text()
 
 
 @pytest.mark.parametrize("damage", [None, b"", b"{", b"[]", b'{"silent": 3}', b"\xff", b"[" * 100_000])

@@ -100,7 +100,7 @@ def test_any_content_is_a_table_or_one_line(tmp_path: Path, content: str | bytes
     [
         (b"", "needs rows with the columns path, label"),
         (b"path,label\n", "needs rows with the columns path, label"),
-        (b"path,label\na.wav\n", "needs rows with the columns path, label"),
+        (b"path,label\na.wav,a\nb.wav\n", "row 2 ends before its label"),
         (b"path,label,label\na.wav,a,b\n", "two columns are called 'label'"),
         (b"path,label, label\na.wav,a,b\n", "two columns are called 'label'"),
         (

@@ -204,6 +204,13 @@ def test_plot_draws_every_table(command: Command, kind: str) -> None:
     assert all(Path(path).stat().st_size > 1000 for path in out.splitlines())
 
 
+def test_figures_that_cannot_be_written_are_said_to_be_so(command: Command) -> None:
+    Path("figures").write_text("a file")
+    code, _, err = command("plot", "differences")
+    assert code == 2
+    assert err.startswith("petl-bench: --out figures: cannot be written to")
+
+
 def test_plot_leaves_out_a_table_that_cannot_be_drawn(command: Command) -> None:
     plant(Path("results"), *study_of({"linear": 0.4}, benchmark="gsc"))
     code, out, err = command("plot", "differences")

@@ -1,4 +1,4 @@
-"""What tables say of budgets that ended too early."""
+"""What tables say of budgets that ended too early, and of times that do not compare."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from petl_bench.leaderboard.board import board
-from petl_bench.leaderboard.training_notes import notes_on_training
+from petl_bench.leaderboard.training_notes import notes_on_time, notes_on_training
 from petl_bench.records import RunRecord
 from tests.leaderboard.trees import plant, run_of
 
@@ -33,6 +33,20 @@ def test_rows_of_which_most_runs_were_still_learning_are_named() -> None:
         "linear 2/3 runs"
     ]
     assert notes_on_training({"full": best_at(1)}) == []
+
+
+def lasting(*seconds: float) -> list[RunRecord]:
+    (record,) = best_at(1)
+    return [
+        record.model_copy(update={"run_info": record.run_info.model_copy(update={"total_time": time})})
+        for time in seconds
+    ]
+
+
+def test_times_of_a_busy_machine_are_said_not_to_compare() -> None:
+    assert notes_on_time({"linear": lasting(1.0, 1.3), "lora": lasting(20.0, 21.0, 26.0)}) == []
+    (line,) = notes_on_time({"linear": lasting(1.0, 1.3), "lora": lasting(20.0, 21.0, 60.0), "none": lasting(0.0)})
+    assert line.startswith("runs of one method differ up to 3.0-fold in time")
 
 
 def test_the_board_says_so_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -79,9 +79,10 @@ def ledger_of(target: Target, storage: BaseStorage, tree: ResultsTree) -> Ledger
 def trials_on_record(target: Target, url: str | None, journal: Path, tree: ResultsTree) -> int:
     """How many of a target's trials have ended, of those it is to have; begins neither a journal nor a study.
 
-    Raises UserError where the storage cannot be opened.
+    None without the target's data, which tell which trials are its own. Raises UserError where the storage cannot be
+    opened.
     """
-    if url is None and not journal.is_file():
+    if target.workbench is None or (url is None and not journal.is_file()):
         return 0
     with _reaching():
         storage = open_storage(url, journal)

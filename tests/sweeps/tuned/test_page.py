@@ -88,6 +88,18 @@ def test_a_search_ends_in_its_page(command: Command) -> None:
     assert "[4/4] trial 3: validation " in out
 
 
+def test_trials_on_record_are_not_counted_without_the_data_that_says_whose_they_are(command: Command) -> None:
+    write()
+    card = Path("sweeps/small.toml")
+    card.write_text(card.read_text().replace("synthetic", "esc10"))
+    Path("results/searches").mkdir(parents=True)
+    Path("results/searches/small.journal").touch()
+    code, out, _ = command("sweep", "small", "--plan", "--device", "cpu")
+    assert code == 0
+    assert "3 trials (random, pruner none) of 5 runs, then up to 30 under new seeds" in out
+    assert "  not here: " in out
+
+
 def test_every_method_has_the_same_budget_which_is_said(command: Command) -> None:
     write(methods='"linear", "layernorm"', search='sampler = "tpe"\nonly = ["lr"]')
     code, _, err = command("sweep", "small", *TINY, "--trials", "2", "--seeds", "0")
