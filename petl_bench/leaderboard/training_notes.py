@@ -12,6 +12,10 @@ UNEVEN = 1.5
 """Ratio of the longest to the shortest run of a row, 1.1 to 1.3 on a quiet machine, from which times need a note."""
 
 
+BRIEF = 5.0
+"""Seconds below which runs are too short for that, as what is computed once weighs more than the machine's load."""
+
+
 def notes_on_training(rows: Mapping[str, Sequence[RunRecord]]) -> list[str]:
     """Lines about the runs of every row, by the row's name."""
     every = [record for records in rows.values() for record in records]
@@ -21,7 +25,7 @@ def notes_on_training(rows: Mapping[str, Sequence[RunRecord]]) -> list[str]:
 def notes_on_time(rows: Mapping[str, Sequence[RunRecord]]) -> list[str]:
     """A line where times within a row are too far apart for their median to say what a method costs."""
     times = [[record.run_info.total_time for record in records] for records in rows.values()]
-    worst = max((max(seconds) / max(min(seconds), 0.01) for seconds in times), default=1.0)
+    worst = max((max(seconds) / max(min(seconds), 0.01) for seconds in times if max(seconds) > BRIEF), default=1.0)
     if worst < UNEVEN:
         return []
     return [

@@ -44,8 +44,8 @@ def lasting(*seconds: float) -> list[RunRecord]:
 
 
 def test_times_of_a_busy_machine_are_said_not_to_compare() -> None:
-    assert notes_on_time({"linear": lasting(1.0, 1.3), "lora": lasting(20.0, 21.0, 26.0)}) == []
-    (line,) = notes_on_time({"linear": lasting(1.0, 1.3), "lora": lasting(20.0, 21.0, 60.0), "none": lasting(0.0)})
+    assert notes_on_time({"linear": lasting(0.1, 2.6), "lora": lasting(20.0, 21.0, 26.0)}) == []
+    (line,) = notes_on_time({"linear": lasting(0.0, 2.6), "lora": lasting(20.0, 21.0, 60.0)})
     assert line.startswith("runs of one method differ up to 3.0-fold in time")
 
 
