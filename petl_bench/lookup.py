@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from petl_bench.card_files import CardFile, card_files, check, find_card, read_card
 from petl_bench.cards import MethodCard
 from petl_bench.errors import UserError, unknown
-from petl_bench.registry import METHODS, Implementation
+from petl_bench.registry import METHODS, Implementation, source_of
 
 if TYPE_CHECKING:
     from petl_bench.methods.base import Method
@@ -44,6 +44,14 @@ def find_method(given: str) -> MethodChoice:
     if given not in known and not given.endswith(".toml"):
         raise UserError(unknown("method", given, sorted({*known, *plugins})))
     return load_method(find_card("methods", given))
+
+
+def own_code(implementation: str, source: str) -> str | None:
+    """The class in the file of the working directory's ``methods/`` that a hash names, whatever the file is called."""
+    for path in sorted(Path("methods").glob("*.py")):
+        if path.is_file() and source_of(path) == source:
+            return f"{path}:{implementation}"
+    return None
 
 
 def load_method(file: CardFile) -> MethodChoice:

@@ -14,10 +14,11 @@ from petl_bench.backbones.base import Backbone
 from petl_bench.backbones.resolve import BackboneSource, resolve
 from petl_bench.benchmarks.features import normalised
 from petl_bench.errors import AbsentError, UserError
+from petl_bench.lookup import own_code
 from petl_bench.methods.base import Method
 from petl_bench.plan import PlannedRun
 from petl_bench.records import DamagedError
-from petl_bench.registry import METHODS, source_of
+from petl_bench.registry import METHODS
 from petl_bench.training.inputs import precision_of
 from petl_bench.training.run import attached
 
@@ -106,15 +107,13 @@ def bare_backbone(source: BackboneSource, config: AdapterConfig) -> Backbone:
 def _planned(config: AdapterConfig, needs: Needs) -> PlannedRun:
     """The adapter's run, with the method's code checked. Raises UserError where that is another."""
     method = config.spec.method
-    code = needs.code or method.implementation
-    if needs.code is None and method.source.startswith("sha256:"):
-        file = next((path for path in sorted(Path("methods").glob("*.py")) if source_of(path) == method.source), None)
-        if file is None:
-            raise AbsentError(
-                f"method {config.method} is code of its own ({method.implementation}, {method.source}), which is in no "
-                "file of methods/ here: give it with --method-code path.py"
-            )
-        code = f"{file}:{method.implementation}"
+    own = method.source.startswith("sha256:")
+    code = needs.code or (own_code(method.implementation, method.source) if own else method.implementation)
+    if code is None:
+        raise AbsentError(
+            f"method {config.method} is code of its own ({method.implementation}, {method.source}), which is in no "
+            "file of methods/ here: give it with --method-code path.py"
+        )
     implementation = METHODS.load(code)
     if (implementation.name, implementation.source) != (method.implementation, method.source):
         raise UserError(

@@ -78,8 +78,7 @@ def run_search(card: SweepCard, asked: Asked, execution: Execution) -> None:
         raise UserError(f"{asked.file.path}: {error}") from error
     tree = ResultsTree(asked.results)
     print(f"{card.title}\n")
-    journal = journal_of(tree, asked.file.name)
-    done = [trials_on_record(target, asked.storage, journal, tree) for target in found]
+    done = trials_on_record(found, asked.storage, journal_of(tree, asked.file.name), tree)
     for line in _plan(found, done, read_records(tree)):
         say(line, "    ")
     if asked.plan_only:

@@ -10,8 +10,6 @@ from petl_bench.wording import count
 
 UNEVEN = 1.5
 """Ratio of the longest to the shortest run of a row, 1.1 to 1.3 on a quiet machine, from which times need a note."""
-
-
 BRIEF = 5.0
 """Seconds below which runs are too short for that, as what is computed once weighs more than the machine's load."""
 

@@ -100,6 +100,7 @@ def test_any_content_is_a_table_or_one_line(tmp_path: Path, content: str | bytes
     [
         (b"", "needs rows with the columns path, label"),
         (b"path,label\n", "needs rows with the columns path, label"),
+        (b"path,label\na.wav\n", "row 1 ends before its label"),
         (b"path,label\na.wav,a\nb.wav\n", "row 2 ends before its label"),
         (b"path,label,label\na.wav,a,b\n", "two columns are called 'label'"),
         (b"path,label, label\na.wav,a,b\n", "two columns are called 'label'"),
@@ -121,7 +122,7 @@ def test_any_content_is_a_table_or_one_line(tmp_path: Path, content: str | bytes
         (b"path,label,fold\na.wav,a,1.0\n", "folds must be whole numbers, not '1.0'"),
         (b"path,label,fold\na.wav,a,\xd9\xa1\n", "folds must be whole numbers"),
     ],
-    ids=range(19),
+    ids=range(20),
 )
 def test_odd_tables_are_refused_in_one_line(tmp_path: Path, content: bytes, message: str) -> None:
     with pytest.raises(UserError, match=message) as error:

@@ -80,7 +80,10 @@ def test_a_batchnorm_that_would_see_parts_is_refused_unless_allowed() -> None:
     ]
     assert run.record.train_info.parts == Parts(clips=13, batch_norm=True)
     note = "Hungry: in 1 run batches did not fit into memory and were parts of 13 clips, whose statistics are what BatchNorm saw"
-    assert notes_on_training({"": [run.record, train("linear")[0].record]})[-1] == note
+    records = [run.record, train("linear")[0].record]
+    *about_budget, said = notes_on_training({"these": records})
+    assert said == note
+    assert all(line.startswith("best in validation after their last epoch") for line in about_budget)
 
 
 def test_a_norm_of_its_own_clip_needs_no_leave() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from json import JSONDecodeError
@@ -76,21 +76,26 @@ def ledger_of(target: Target, storage: BaseStorage, tree: ResultsTree) -> Ledger
     return Ledger(study, search, target.space, tree.claims, target.trials, book)
 
 
-def trials_on_record(target: Target, url: str | None, journal: Path, tree: ResultsTree) -> int:
-    """How many of a target's trials have ended, of those it is to have; begins neither a journal nor a study.
+def trials_on_record(targets: Sequence[Target], url: str | None, journal: Path, tree: ResultsTree) -> list[int]:
+    """How many of each target's trials have ended, of those it is to have; begins neither a journal nor a study.
 
-    None without the target's data, which tell which trials are its own. Raises UserError where the storage cannot be
-    opened.
+    0 without a target's data, which tell which trials are its own. Raises UserError where the storage cannot be opened.
     """
-    if target.workbench is None or (url is None and not journal.is_file()):
-        return 0
+    if url is None and not journal.is_file():
+        return [0] * len(targets)
     with _reaching():
         storage = open_storage(url, journal)
-        try:
-            study = optuna.load_study(storage=storage, study_name=target.study)
-        except KeyError:
-            return 0
-        return len(Ledger(study, target.search, target.space, tree.claims, target.trials).finished())
+        return [_finished_in(storage, target, tree) for target in targets]
+
+
+def _finished_in(storage: BaseStorage, target: Target, tree: ResultsTree) -> int:
+    if target.workbench is None:
+        return 0
+    try:
+        study = optuna.load_study(storage=storage, study_name=target.study)
+    except KeyError:
+        return 0
+    return len(Ledger(study, target.search, target.space, tree.claims, target.trials).finished())
 
 
 @contextmanager
